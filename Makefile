@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+# Heliograph: plain make. `make help` lists the targets.
+#
+# Each directory says in its build.mk which programs and tests it has; this file
+# knows how to build one. All output goes to $(O).
+
+SAN ?=
+O ?= build$(if $(SAN),/san)
+PREFIX ?= /usr
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
+BPFDIR ?= $(PREFIX)/lib/bpf
+DATADIR ?= $(PREFIX)/share/heliograph
+MANDIR ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+CC = $(CROSS_COMPILE)gcc
+AR = $(CROSS_COMPILE)ar
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
+ifneq ($(CROSS_COMPILE),)
+ifeq ($(shell command -v $(PKG_CONFIG) 2>/dev/null),)
+PKG_CONFIG = pkg-config
+endif
+endif
+
+VERSION := $(shell cat VERSION)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+CFLAGS ?= -O2 -g
+pg-cflags := $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
+warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wvla -Wformat=2 -Wno-unused-parameter
+hardening := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+san := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+comma := ,
+all_cflags = -std=gnu11 -D_GNU_SOURCE -DHG_VERSION='"$(VERSION)"' \
+	-DHG_SYSCONFDIR='"$(SYSCONFDIR)"' -DHG_BPFDIR='"$(BPFDIR)"' -DHG_DATADIR='"$(DATADIR)"' \
+	$(pg-cflags) \
+	$(warn) $(hardening) $(san) $(CFLAGS)
+all_ldflags = -pie -Wl,-z,relro,-z,now $(san) $(LDFLAGS)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+programs :=
+tests :=
+objects :=
+
+# $(call program,NAME,SOURCES,LIBRARIES): $(O)/NAME from SOURCES and libhg.a.
+# A NAME that begins with tests/ is built by `make tests`, the others by `make all`.
+define program
+$(if $(filter tests/%,$(1)),tests,programs) += $(O)/$(1)
+objects += $(patsubst %.c,$(O)/%.o,$(2))
+$(O)/$(1): $(patsubst %.c,$(O)/%.o,$(2)) $(O)/libhg.a
+	$$(call say,LINK,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(all_ldflags) -o $$@ $(patsubst %.c,$(O)/%.o,$(2)) $(O)/libhg.a $(3)
+endef
+
+include lib/build.mk
+include ebpf/build.mk
+include userspace/build.mk
+include mirror/build.mk
+include collector/build.mk
+include tests/build.mk
+
+.PHONY: all ebpf agent mirror collector tests demo check bench lint install uninstall clean help
+all: $(programs) ebpf
+agent: $(O)/heliographd $(O)/heliograph
+mirror: $(O)/heliograph-mirror
+collector: $(O)/heliograph-collector
+tests: all $(tests)
+
+# A change of flags, version or compiler rebuilds what depends on it.
+flags := $(CC) $(all_cflags) $(all_ldflags)
+$(O)/.flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(flags))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(flags))' >$@
+.PHONY: FORCE
+FORCE:
+
+$(O)/%.o: %.c $(O)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_cflags) $(cflags-$*) -MMD -MP -c -o $@ $<
+
+objects += $(patsubst %.c,$(O)/%.o,$(lib-srcs))
+$(O)/libhg.a: $(patsubst %.c,$(O)/%.o,$(lib-srcs))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+-include $(patsubst %.o,%.d,$(sort $(objects)))
+
+# Set-up belongs to the two commands a newcomer types; builds for an image call `make all`.
+demo:
+	$(Q)scripts/deps build run
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/demo
+
+check:
+	$(Q)scripts/deps build run test
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/run $(if $(SAN),--san) --build $(O) $(T)
+
+bench:
+	$(Q)scripts/deps build run test
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)tests/bench/run --build $(O)
+
+lint:
+	$(Q)scripts/deps build lint
+	$(Q)scripts/lint
+
+install: all
+	$(Q)scripts/install '$(DESTDIR)' '$(O)' bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' \
+		data='$(DATADIR)' man='$(MANDIR)' conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)'
+
+clean:
+	$(Q)rm -rf build
+
+help:
+	@echo 'make demo        show the main job end to end (root; installs what is missing)'
+	@echo 'make check       pass all tests (root; installs what is missing); T=FILE... for some, SAN=1 for sanitizers'
+	@echo 'make bench       measure beside peers       make lint      style and static checks'
+	@echo 'make all         build agent, mirror, collector and the guard programs'
+	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make clean'
+	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

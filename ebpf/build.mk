@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+# The guard's packet programs: UAPI headers only, so no kernel BTF is needed.
+bpf-objs := $(patsubst %.bpf.c,$(O)/%.bpf.o,$(wildcard ebpf/*.bpf.c))
+bpf-triplet := $(shell $(CC) -print-multiarch 2>/dev/null)
+bpf-flags := -target bpf -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
+	$(if $(bpf-triplet),-idirafter /usr/include/$(bpf-triplet))
+
+ebpf: $(bpf-objs)
+$(O)/ebpf/%.bpf.o: ebpf/%.bpf.c $(O)/.flags
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(bpf-flags) -MMD -MP -c -o $@ $<
+	$(Q)$(LLVM_STRIP) -g $@
+-include $(patsubst %.o,%.d,$(bpf-objs))

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Property values between CBOR (on the wire) and JSON (in databases, on sockets, for handlers).
+ * The JSON data model only: null, booleans, integers of -2^63..2^63-1, doubles, text, arrays, maps
+ * with text keys. Depth at most 16.
+ */
+#ifndef HG_LIB_CBORJSON_H
+#define HG_LIB_CBORJSON_H
+
+#include <jansson.h>
+#include "slice.h"
+
+/* Encodes deterministically. Returns bytes written, -ENOSPC, -EINVAL (depth), -EILSEQ (not UTF-8). */
+long hg_cbor_from_json(const json_t *value, void *buf, size_t size);
+
+/* Decodes exactly one item. Returns a new reference, or NULL with errno EBADMSG or ENOMEM. */
+json_t *hg_json_from_cbor(struct hg_slice in);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guard as the agent and the command line see it. One behaviour, several hosts: each host (BPF now, the
+ * netfilter module later) fills one struct hg_guard_ops.
+ *
+ * The guard lives in the kernel, pinned below `pin_dir`, and outlives whoever attached it. hg_guard_attach()
+ * on a running guard adopts it: flows and counters stay, programs are replaced in place if they differ, and
+ * at no moment is an interface without a program.
+ */
+#ifndef HG_USERSPACE_GUARD_H
+#define HG_USERSPACE_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "../include/uapi/heliograph.h"
+
+#define HG_GUARD_INTERFACES_MAX 16
+
+enum hg_guard_mode { /* where inbound packets are seen, per interface */
+	HG_GUARD_AUTO = 0,    /* native XDP, else generic XDP, else tc (no Ethernet header: tc) */
+	HG_GUARD_NATIVE = 1,
+	HG_GUARD_GENERIC = 2,
+	HG_GUARD_TC = 3,
+};
+
+struct hg_guard_interface {
+	char name[16];
+	enum hg_guard_mode wanted, got;
+	unsigned int ifindex;
+};
+
+struct hg_guard_options {
+	const char *pin_dir; /* on a bpffs, e.g. /sys/fs/bpf/heliograph; made if its parent is a bpffs */
+	const char *object;  /* BPF object file */
+	struct hg_guard_interface interfaces[HG_GUARD_INTERFACES_MAX];
+	size_t n_interfaces;
+	const char *const *trusted; /* prefixes whose packets always pass, e.g. "192.168.7.0/24" */
+	size_t n_trusted;
+	struct hg_guard_config config; /* abi, generation, n_peers and n_rules are set by the guard */
+	unsigned int flows_kept, flows_inside, flows_outside; /* table sizes; used when maps are made */
+};
+
+/* Sensible values for every field of o->config and the table sizes; seed is random. */
+void hg_guard_options_init(struct hg_guard_options *o);
+
+struct hg_guard;
+
+struct hg_guard_ops {
+	const char *name; /* "bpf" */
+
+	/* 0 if this host can guard here, else -errno with the reason in err. */
+	int (*probe)(const struct hg_guard_options *o, char *err, size_t err_size);
+
+	/*
+	 * Attach to all interfaces of *o (got and ifindex are filled in), or adopt what is pinned there.
+	 * All or nothing. The result must be closed with close(), which leaves the guard in place.
+	 */
+	int (*attach)(struct hg_guard_options *o, struct hg_guard **guard, char *err, size_t err_size);
+
+	/* Opens a running guard to look at it. -ENOENT: none is pinned at pin_dir. */
+	int (*open)(const char *pin_dir, struct hg_guard **guard, char *err, size_t err_size);
+	void (*close)(struct hg_guard *g);
+
+	/* Removes programs, maps and pins from every interface. -ENOENT: there was none. */
+	int (*detach)(const char *pin_dir, char *err, size_t err_size);
+
+	int (*interfaces)(struct hg_guard *g, struct hg_guard_interface *list, size_t *n);
+	int (*get_config)(struct hg_guard *g, struct hg_guard_config *config);
+	int (*set_policy)(struct hg_guard *g, enum hg_policy policy);
+
+	/* Replace peers and rules as one step: a packet sees the old set or the new one. */
+	int (*set_profile)(struct hg_guard *g, const struct hg_peer *peers, size_t n_peers,
+			   const struct hg_rule *rules, size_t n_rules);
+
+	int (*counters)(struct hg_guard *g, __u64 by_reason[static HG_REASON_MAX]);
+	int (*windows)(struct hg_guard *g, struct hg_window by_channel[static HG_CHANNELS_MAX]);
+
+	/* Calls each(ctx, table 0..2, key, flow) until it returns non-zero, which is returned. */
+	int (*flows)(struct hg_guard *g,
+		     int (*each)(void *ctx, int table, const struct hg_flow_key *key,
+				 const struct hg_flow *flow),
+		     void *ctx);
+	int (*flow_counts)(struct hg_guard *g, size_t counts[static 3]);
+
+	/* A pollable descriptor for new-flow events, and their delivery. */
+	int (*event_fd)(struct hg_guard *g);
+	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e), void *ctx);
+};
+
+extern const struct hg_guard_ops hg_guard_bpf;
+
+/* "no-flow", "malformed", ...; NULL past the end. */
+const char *hg_reason_name(unsigned int reason);
+const char *hg_policy_name(unsigned int policy);
+int hg_policy_parse(const char *name); /* or -EINVAL */
+const char *hg_guard_mode_name(unsigned int mode);
+
+#endif

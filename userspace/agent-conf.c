@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The table behind heliographd.conf. heliographd and heliograph load it; a test holds the sample
+ * file and heliographd.conf(5) against it, so a key is added here first.
+ */
+#include "agent-conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+
+#define CONF HG_SYSCONFDIR "/heliograph"
+#define DAY_MS (24 * 3600 * UINT64_C(1000))
+#define WEEK_MS (7 * DAY_MS)
+
+static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
+static const char *const guard_modes[] = { "auto", "native", "generic", "tc", NULL };
+static const char *const guard_policies[] = { "monitor", "initiated", "sealed", NULL };
+
+/* Each stands for the inside of one row. */
+#define ROW(sec, name, kind, member)                                                               \
+	.section = #sec, .key = name, .type = HG_CONF_##kind,                                      \
+	.offset = offsetof(struct hg_agent_conf, member)
+#define STRING(sec, name, absent, text)                                                            \
+	ROW(sec, #name, STRING, sec.name), .fallback = absent, .min = 1, .max = 4095, .help = text
+#define NUMBER(sec, name, kind, absent, low, high, text)                                           \
+	ROW(sec, #name, kind, sec.name), .fallback = absent, .min = low, .max = high, .help = text
+#define BOOL(sec, name, absent, text)                                                              \
+	ROW(sec, #name, BOOL, sec.name), .fallback = absent, .help = text
+#define ENUM(sec, name, absent, list, text)                                                        \
+	ROW(sec, #name, ENUM, sec.name), .fallback = absent, .names = list, .help = text
+#define LIST(sec, name, member, most, text)                                                        \
+	ROW(sec, name, LIST, sec.member), .fallback = "", .max = most, .help = text
+
+const struct hg_conf_key hg_agent_conf_keys[] = {
+	{ ENUM(agent, log_level, "info", log_levels, "what is logged") },
+	{ BOOL(agent, syslog, "no", "log to syslog instead of standard error") },
+	{ STRING(agent, socket, "/run/heliograph/agent.sock", "socket for applications") },
+	{ STRING(agent, socket_mode, "0660", "its permissions, octal") },
+	{ STRING(agent, socket_group, "", "its group; absent: the agent's") },
+	{ NUMBER(agent, clients, UINT, "32", 1, 1024, "applications connected at once") },
+
+	{ STRING(device, state_dir, "/var/lib/heliograph", "directory of the store") },
+	{ STRING(device, model, "",
+		 "Thing Model that types the properties; absent: any JSON value") },
+	{ STRING(device, firmware, "", "firmware version, told in alarms") },
+	{ STRING(device, commands_dir, CONF "/commands.d", "directory of command handlers") },
+	{ NUMBER(device, store_max, SIZE, "8M", 256 << 10, UINT64_C(1) << 32,
+		 "size of the store file") },
+	{ NUMBER(device, properties_max, UINT, "1024", 1, 65536, "properties in the store") },
+	{ NUMBER(device, journal_max, UINT, "256", 1, 65536,
+		 "commands in the journal; more wait at the mirror") },
+
+	{ STRING(mirror, host, "", "name or address of the mirror; absent: never synchronise") },
+	{ NUMBER(mirror, port, UINT, "4646", 1, 65535, "TCP port of its sync listener") },
+	{ STRING(mirror, name, "", "name in the mirror's certificate; absent: host") },
+	{ STRING(mirror, ca, CONF "/mirror-ca.pem", "certificates that sign the mirror's") },
+	{ STRING(mirror, crl, "", "revocation list of that authority; absent: not checked") },
+	{ STRING(mirror, cert, CONF "/device.crt", "certificate of this device") },
+	{ STRING(mirror, key, CONF "/device.key", "its private key") },
+	{ NUMBER(mirror, interval, DURATION, "15m", 100, WEEK_MS,
+		 "between sessions, unless the mirror hints otherwise") },
+	{ NUMBER(mirror, interval_min, DURATION, "10s", 50, WEEK_MS, "shortest interval") },
+	{ NUMBER(mirror, interval_max, DURATION, "1d", 100, WEEK_MS, "longest interval") },
+	{ NUMBER(mirror, interval_soon, DURATION, "5s", 10, DAY_MS,
+		 "to the next session once a property has changed") },
+	{ NUMBER(mirror, jitter, UINT, "10", 0, 50, "percent by which intervals vary") },
+	{ NUMBER(mirror, backoff_min, DURATION, "2s", 10, DAY_MS, "first bound after a failure") },
+	{ NUMBER(mirror, backoff_max, DURATION, "30m", 10, WEEK_MS, "last bound after failures") },
+	{ NUMBER(mirror, backoff_refused, DURATION, "6h", 10, WEEK_MS,
+		 "bound when the mirror does not know or quarantines the device") },
+	{ NUMBER(mirror, connect_timeout, DURATION, "20s", 100, 600000,
+		 "for each of name, connection and handshake") },
+	{ NUMBER(mirror, session_timeout, DURATION, "2m", 100, 3600000, "for a whole session") },
+	{ NUMBER(mirror, rounds_max, UINT, "256", 1, 65536, "requests in one session") },
+
+	{ NUMBER(commands, time_limit, DURATION, "1m", 10, DAY_MS, "of one command") },
+	{ NUMBER(commands, kill_after, DURATION, "5s", 10, 600000, "from SIGTERM to SIGKILL") },
+	{ NUMBER(commands, concurrent, UINT, "2", 1, 64, "commands that run at once") },
+	{ NUMBER(commands, memory_max, SIZE, "256M", 1 << 20, UINT64_C(1) << 40,
+		 "data memory of a handler") },
+	{ NUMBER(commands, files_max, UINT, "64", 8, 65536, "open files of a handler") },
+
+	{ LIST(guard, "interface", interfaces, 16, "guarded interface; absent: no guard") },
+	{ BOOL(guard, required, "yes", "do not run without the guard on these interfaces") },
+	{ ENUM(guard, mode, "auto", guard_modes, "where inbound packets are seen") },
+	{ ENUM(guard, policy, "initiated", guard_policies, "what is let in") },
+	{ STRING(guard, pin_dir, "/sys/fs/bpf/heliograph",
+		 "where the guard is pinned, on a bpffs") },
+	{ STRING(guard, object, HG_BPFDIR "/heliograph.bpf.o", "the guard's programs") },
+	{ LIST(guard, "trusted", trusted, 16, "prefix whose packets always pass") },
+	{ LIST(guard, "dns", dns, 8, "name server; absent: those of /etc/resolv.conf") },
+	{ LIST(guard, "ntp", ntp, 8, "time server's address") },
+	{ NUMBER(guard, flows_kept, UINT, "256", 16, 65536, "flows to mirror, name servers...") },
+	{ NUMBER(guard, flows_inside, UINT, "4096", 16, 1 << 20, "flows that the profile knows") },
+	{ NUMBER(guard, flows_outside, UINT, "4096", 16, 1 << 20, "flows outside the profile") },
+	{ NUMBER(guard, udp_one_way, DURATION, "30s", 1000, DAY_MS, "life of an unanswered flow") },
+	{ NUMBER(guard, udp_two_way, DURATION, "3m", 1000, DAY_MS, "life of an answered one") },
+	{ NUMBER(guard, tcp_opening, DURATION, "1m", 1000, DAY_MS,
+		 "life of a half-open connection") },
+	{ NUMBER(guard, tcp_established, DURATION, "125m", 7440000, WEEK_MS,
+		 "life of an idle connection (RFC 5382: 2 h 4 min at least)") },
+	{ NUMBER(guard, tcp_closing, DURATION, "30s", 1000, DAY_MS, "life of a closing one") },
+	{ NUMBER(guard, icmp, DURATION, "30s", 1000, DAY_MS, "life of an echo") },
+	{ NUMBER(guard, other, DURATION, "10m", 1000, DAY_MS, "life of other protocols' flows") },
+	{ NUMBER(guard, config_rate, UINT, "50", 1, 100000,
+		 "ARP, ND, DHCP and group packets accepted per second, each kind") },
+
+	{ STRING(collector, host, "", "name or address of the collector; absent: no alarms") },
+	{ NUMBER(collector, port, UINT, "4647", 1, 65535, "its UDP port") },
+	{ STRING(collector, cert, CONF "/collector.crt", "its certificate, which signs answers") },
+
+	{ STRING(profile, file, "", "traffic profile of the model; absent: nothing is scored") },
+	{ 0 },
+};
+
+static bool mode_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 3 && n <= 4 && strspn(s, "01234567") == n;
+}
+
+/* What one row cannot say: it concerns two keys, or the inside of a string. */
+static int check(const struct hg_agent_conf *c, const char *path, char *err, size_t err_size)
+{
+	const char *file = path ? path : "(defaults)";
+	struct in6_addr addr;
+	const struct hg_conf_list *lists[] = { &c->guard.dns, &c->guard.ntp };
+
+	if (!mode_valid(c->agent.socket_mode)) {
+		snprintf(err, err_size,
+			 "%s: [agent] socket_mode: '%s' is not an octal mode; "
+			 "write for example 0660",
+			 file, c->agent.socket_mode);
+		return -EINVAL;
+	}
+	if (c->mirror.interval_min > c->mirror.interval_max ||
+	    c->mirror.interval < c->mirror.interval_min ||
+	    c->mirror.interval > c->mirror.interval_max) {
+		snprintf(err, err_size,
+			 "%s: [mirror] interval: must lie between interval_min and "
+			 "interval_max; change one of the three",
+			 file);
+		return -EINVAL;
+	}
+	if (c->mirror.backoff_min > c->mirror.backoff_max) {
+		snprintf(err, err_size,
+			 "%s: [mirror] backoff_min: is over backoff_max; "
+			 "lower it",
+			 file);
+		return -EINVAL;
+	}
+	for (size_t l = 0; l < 2; l++) {
+		for (size_t i = 0; i < lists[l]->count; i++) {
+			const char *s = lists[l]->items[i];
+
+			if (inet_pton(AF_INET, s, &addr) == 1 || inet_pton(AF_INET6, s, &addr) == 1)
+				continue;
+			snprintf(err, err_size,
+				 "%s: [guard] %s: '%s' is not an address; write an "
+				 "IPv4 or IPv6 address, not a name",
+				 file, l ? "ntp" : "dns", s);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int hg_agent_conf_load(const char *path, struct hg_agent_conf *conf, char *err, size_t err_size)
+{
+	struct hg_agent_conf c = { 0 };
+	int ret;
+
+	ret = hg_conf_load(hg_agent_conf_keys, path, &c, err, err_size);
+	if (ret)
+		return ret;
+	ret = check(&c, path, err, err_size);
+	if (ret) {
+		hg_agent_conf_free(&c);
+		return ret;
+	}
+	*conf = c;
+	return 0;
+}
+
+void hg_agent_conf_free(struct hg_agent_conf *conf)
+{
+	hg_conf_free(hg_agent_conf_keys, conf);
+}
+
+mode_t hg_agent_conf_socket_mode(const struct hg_agent_conf *conf)
+{
+	return strtoul(conf->agent.socket_mode, NULL, 8);
+}

@@ -5,3 +5,4 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 ssl-libs := -lssl -lcrypto
 event-libs := -levent_openssl -levent_core -levent_extra
 conf-libs := -linih
+pg-libs := -lpq -levent_core

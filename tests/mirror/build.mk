@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Programs that the scripts of this directory run; they need a database and so are no *_test.
+$(eval $(call program,tests/mirror/pg_check,tests/mirror/pg_check.c,$(pg-libs)))

@@ -1,0 +1,10 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""lib/pg against a real PostgreSQL: pipelining, errors, limits, lost connections, plans that go stale."""
+import os, sys
+sys.path.insert(0, os.path.dirname(__file__))
+from pgworld import BUILD, Postgres
+import subprocess
+
+pg = Postgres()
+sys.exit(subprocess.run([BUILD + "/tests/mirror/pg_check", pg.conninfo]).returncode)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""A private PostgreSQL on a unix socket, and TAP, for the tests of this directory."""
+import atexit, glob, os, pwd, shutil, signal, subprocess, sys, tempfile, time
+
+TOP = os.environ.get("HG_TOP") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+BUILD = os.environ.get("HG_BUILD") or os.path.join(TOP, "build")
+_count = _failed = 0
+
+
+def ok(good, name, why=""):
+    global _count, _failed
+    _count += 1
+    print(f"{'' if good else 'not '}ok {_count} - {name}", flush=True)
+    if not good:
+        _failed += 1
+        for line in str(why).splitlines()[:20]:
+            print("# " + line, flush=True)
+    return bool(good)
+
+
+def equal(got, want, name):
+    return ok(got == want, name, f"got  {got!r}\nwant {want!r}")
+
+
+def skip(name, reason):
+    global _count
+    _count += 1
+    print(f"ok {_count} - {name} # SKIP {reason}", flush=True)
+
+
+def done():
+    print(f"1..{_count}")
+    sys.exit(1 if _failed else 0)
+
+
+def wait_for(condition, what, seconds=15, every=0.02):
+    """Polls until condition() is true and returns its value; raises after the deadline."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(every)
+    raise TimeoutError("waited for " + what)
+
+
+def temp_dir():
+    d = tempfile.mkdtemp(prefix="hg-mirror-")
+    os.chmod(d, 0o755)
+    atexit.register(shutil.rmtree, d, True)
+    return d
+
+
+class Postgres:
+    """initdb in a new directory, socket only, destroyed at exit."""
+
+    def __init__(self):
+        self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        self.dir = temp_dir()
+        self.data = os.path.join(self.dir, "data")
+        user = pwd.getpwnam("postgres")
+        os.chown(self.dir, user.pw_uid, user.pw_gid)
+        self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+        subprocess.run(self.user + [self.bin + "/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N",
+                                    "--no-instructions", "-E", "UTF8", "--locale=C"],
+                       check=True, stdout=subprocess.DEVNULL, cwd="/")
+        self.proc = None
+        atexit.register(self.stop)
+        self.start()
+
+    @property
+    def conninfo(self):
+        return f"host={self.dir} user=postgres dbname=postgres"
+
+    def start(self):
+        with open(os.path.join(self.dir, "log"), "ab") as log:
+            self.proc = subprocess.Popen(
+                self.user + [self.bin + "/postgres", "-D", self.data, "-k", self.dir, "-c", "listen_addresses=",
+                             "-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c", "fsync=off",
+                             "-c", "max_wal_size=256MB", "-c", "log_min_messages=warning"],
+                stdout=log, stderr=log, cwd="/", start_new_session=True)
+        wait_for(lambda: subprocess.run([self.bin + "/pg_isready", "-q", "-h", self.dir]).returncode == 0,
+                 "PostgreSQL", 60, 0.05)
+
+    def stop(self, sig=signal.SIGQUIT):
+        if self.proc and self.proc.poll() is None:
+            self.proc.send_signal(sig)
+            self.proc.wait(30)
+
+    def kill(self):
+        """The whole server dies at once, as with a power cut of its process group."""
+        os.killpg(self.proc.pid, signal.SIGKILL)
+        self.proc.wait(30)
+
+    def sql(self, text, check=True):
+        r = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo, "-c", text],
+                           capture_output=True, text=True)
+        if check and r.returncode:
+            raise RuntimeError(r.stderr)
+        return r.stdout.rstrip("\n") if r.returncode == 0 else r.stderr

@@ -5,6 +5,9 @@
 # knows how to build one. All output goes to $(O).
 
 SAN ?=
+ifeq ($(SAN),0)
+override SAN :=
+endif
 O ?= build$(if $(SAN),/san)
 PREFIX ?= /usr
 SBINDIR ?= $(PREFIX)/sbin
@@ -14,8 +17,13 @@ DATADIR ?= $(PREFIX)/share/heliograph
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+# make's own defaults (cc, ar) give way; CC or AR of the environment or command line do not.
+ifeq ($(origin CC),default)
 CC = $(CROSS_COMPILE)gcc
+endif
+ifeq ($(origin AR),default)
 AR = $(CROSS_COMPILE)ar
+endif
 CLANG ?= clang
 LLVM_STRIP ?= llvm-strip
 PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
@@ -33,9 +41,9 @@ CFLAGS ?= -O2 -g
 pg-cflags := $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
 warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wformat=2 -Wno-unused-parameter
+comma := ,
 hardening := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 san := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-comma := ,
 all_cflags = -std=gnu11 -D_GNU_SOURCE -DHG_VERSION='"$(VERSION)"' \
 	-DHG_SYSCONFDIR='"$(SYSCONFDIR)"' -DHG_BPFDIR='"$(BPFDIR)"' -DHG_DATADIR='"$(DATADIR)"' \
 	$(pg-cflags) \
@@ -49,14 +57,20 @@ programs :=
 tests :=
 objects :=
 
+# $(call keep,TEXT): write TEXT to the target if it says something else; what depends on the
+# target is then built again. By this a change of flags, and a file that was removed, count.
+keep = @mkdir -p $(@D); new='$(subst ','\'',$(1))'; \
+	printf '%s\n' "$$new" | cmp -s - $@ || printf '%s\n' "$$new" >$@
+
 # $(call program,NAME,SOURCES,LIBRARIES): $(O)/NAME from SOURCES and libhg.a.
 # A NAME that begins with tests/ is built by `make tests`, the others by `make all`.
 define program
 $(if $(filter tests/%,$(1)),tests,programs) += $(O)/$(1)
 objects += $(patsubst %.c,$(O)/%.o,$(2))
-$(O)/$(1): $(patsubst %.c,$(O)/%.o,$(2)) $(O)/libhg.a
+$(O)/$(1).link: FORCE
+	$$(call keep,$(2) $(3))
+$(O)/$(1): $(patsubst %.c,$(O)/%.o,$(2)) $(O)/libhg.a $(O)/$(1).link
 	$$(call say,LINK,$$@)
-	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(all_ldflags) -o $$@ $(patsubst %.c,$(O)/%.o,$(2)) $(O)/libhg.a $(3)
 endef
 
@@ -75,10 +89,10 @@ collector: $(O)/heliograph-collector
 tests: all $(tests)
 
 # A change of flags, version or compiler rebuilds what depends on it.
-flags := $(CC) $(all_cflags) $(all_ldflags)
+flags = $(CC) $(all_cflags) $(all_ldflags) $(CLANG) $(bpf-flags) \
+	$(foreach v,$(sort $(filter cflags-%,$(.VARIABLES))),$(v)=$($(v)))
 $(O)/.flags: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(flags))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(flags))' >$@
+	$(call keep,$(flags))
 .PHONY: FORCE
 FORCE:
 
@@ -88,11 +102,21 @@ $(O)/%.o: %.c $(O)/.flags
 	$(Q)$(CC) $(all_cflags) $(cflags-$*) -MMD -MP -c -o $@ $<
 
 objects += $(patsubst %.c,$(O)/%.o,$(lib-srcs))
-$(O)/libhg.a: $(patsubst %.c,$(O)/%.o,$(lib-srcs))
+$(O)/libhg.a.link: FORCE
+	$(call keep,$(lib-srcs))
+$(O)/libhg.a: $(patsubst %.c,$(O)/%.o,$(lib-srcs)) $(O)/libhg.a.link
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 -include $(patsubst %.o,%.d,$(sort $(objects)))
+
+# How each file is compiled, for clang-tidy, cppcheck and editors.
+entry = {"directory":"$(CURDIR)","file":"$(1)","command":"$(subst ",\",$(2)) -c $(1)"}
+c-files = $(patsubst $(O)/%.o,%.c,$(sort $(objects)))
+$(O)/compile_commands.json: $(O)/.flags FORCE
+	@: $(file >$@,[$(subst } {,}$(comma){,$(strip \
+		$(foreach f,$(c-files),$(call entry,$(f),$(CC) $(all_cflags) $(cflags-$(f:.c=)))) \
+		$(foreach f,$(bpf-objs:$(O)/%.o=%.c),$(call entry,$(f),$(CLANG) $(bpf-flags)))))])
 
 # Set-up belongs to the two commands a newcomer types; builds for an image call `make all`.
 demo:
@@ -112,19 +136,25 @@ bench:
 
 lint:
 	$(Q)scripts/deps build lint
-	$(Q)scripts/lint
+	$(Q)$(MAKE) --no-print-directory tests $(O)/compile_commands.json
+	$(Q)scripts/lint --build $(O) $(T)
 
+places = bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' data='$(DATADIR)' man='$(MANDIR)' \
+	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)'
 install: all
-	$(Q)scripts/install '$(DESTDIR)' '$(O)' bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' \
-		data='$(DATADIR)' man='$(MANDIR)' conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)'
+	$(Q)scripts/install --build '$(O)' --destdir '$(DESTDIR)' $(places)
 
+uninstall:
+	$(Q)scripts/install --uninstall --destdir '$(DESTDIR)' $(places)
+
+# Only what this Makefile made: another O= is removed if it has our mark and is no checkout.
 clean:
-	$(Q)rm -rf build
+	$(Q)$(if $(filter build build/san,$(O)),,[ ! -e '$(O)/.flags' ] || [ -e '$(O)/Makefile' ] ||) rm -rf '$(O)'
 
 help:
 	@echo 'make demo        show the main job end to end (root; installs what is missing)'
 	@echo 'make check       pass all tests (root; installs what is missing); T=FILE... for some, SAN=1 for sanitizers'
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
-	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make clean'
+	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'
 	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

@@ -25,12 +25,12 @@
 #define HG_KEY_ID_LEN 8
 
 enum hg_alarm_class {
-	HG_ALARM_TEST = 0,    /* asked for by a person; never leads to an incident */
-	HG_ALARM_SCAN = 1,    /* many openings, many of them fail */
-	HG_ALARM_FLOOD = 2,   /* far more packets or bytes than the envelope */
-	HG_ALARM_OUTSIDE = 3, /* traffic outside every channel of the profile */
+	HG_ALARM_TEST = 0,     /* asked for by a person; never leads to an incident */
+	HG_ALARM_SCAN = 1,     /* many openings, many of them fail */
+	HG_ALARM_FLOOD = 2,    /* far more packets or bytes than the envelope */
+	HG_ALARM_OUTSIDE = 3,  /* traffic outside every channel of the profile */
 	HG_ALARM_SILENCED = 4, /* the agent's heartbeat stopped */
-	HG_ALARM_ENDED = 5,   /* the episode that `episode` names is over */
+	HG_ALARM_ENDED = 5,    /* the episode that `episode` names is over */
 };
 
 const char *hg_alarm_class_name(unsigned int alarm_class);
@@ -59,14 +59,14 @@ struct hg_alarm {
 	char uid[HG_UID_MAX + 1];
 	char model[33];
 	char firmware[33];
-	uint64_t counter;	/* grows with every datagram that is not a repeat; never reused */
-	uint64_t episode;	/* counter of the first alarm of this episode */
-	uint64_t time_ms;	/* device's clock, Unix ms */
-	uint8_t alarm_class;	/* enum hg_alarm_class */
-	uint8_t feature;	/* enum hg_alarm_feature */
-	uint16_t channel;	/* of the profile; 0: outside it */
-	uint64_t value, bound;	/* of the feature; value > bound */
-	uint8_t self_family;	/* device's own address as it sees it; 0: unknown */
+	uint64_t counter;      /* grows with every datagram that is not a repeat; never reused */
+	uint64_t episode;      /* counter of the first alarm of this episode */
+	uint64_t time_ms;      /* device's clock, Unix ms */
+	uint8_t alarm_class;   /* enum hg_alarm_class */
+	uint8_t feature;       /* enum hg_alarm_feature */
+	uint16_t channel;      /* of the profile; 0: outside it */
+	uint64_t value, bound; /* of the feature; value > bound */
+	uint8_t self_family;   /* device's own address as it sees it; 0: unknown */
 	uint8_t self_addr[16];
 	uint8_t n_targets;
 	struct hg_alarm_target targets[HG_ALARM_TARGETS_MAX];
@@ -87,22 +87,24 @@ struct hg_ack {
 enum hg_datagram { HG_DATAGRAM_ENROL = 1, HG_DATAGRAM_ALARM = 2, HG_DATAGRAM_ACK = 3 };
 
 /*
- * Encode and sign. Return the datagram's length, -EINVAL if the struct breaks a rule above, -ENOSPC if
- * it would not fit, -EIO if signing failed.
+ * Encode and sign. Return the datagram's length, -EINVAL if the struct breaks a rule above, -ENOSPC
+ * if it would not fit, -EIO if signing failed.
  */
-long hg_enrol_sign(const char *uid, uint64_t counter, X509 *cert, EVP_PKEY *key, void *buf, size_t size);
+long hg_enrol_sign(const char *uid, uint64_t counter, X509 *cert, EVP_PKEY *key, void *buf,
+		   size_t size);
 long hg_alarm_sign(const struct hg_alarm *alarm, X509 *cert, EVP_PKEY *key, void *buf, size_t size);
 long hg_ack_sign(const struct hg_ack *ack, EVP_PKEY *key, void *buf, size_t size);
 
 /*
- * Says what a datagram claims to be, before any signature is checked: its enum hg_datagram and, for an
- * alarm, the key id. -EBADMSG if it is not one of ours.
+ * Says what a datagram claims to be, before any signature is checked: its enum hg_datagram and, for
+ * an alarm, the key id. -EBADMSG if it is not one of ours.
  */
 int hg_datagram_peek(struct hg_slice in, uint8_t key_id[static HG_KEY_ID_LEN]);
 
 /*
- * Verify, then decode. -EBADMSG: malformed or non-canonical; -EKEYREJECTED: signature or certificate
- * wrong. enrol: *cert is a new reference, its chain is checked against `trust` (CRLs included).
+ * Verify, then decode. -EBADMSG: malformed or non-canonical; -EKEYREJECTED: signature or
+ * certificate wrong. enrol: *cert is a new reference, its chain is checked against `trust` (CRLs
+ * included).
  */
 int hg_enrol_open(struct hg_slice in, X509_STORE *trust, struct hg_alarm *who, X509 **cert);
 int hg_alarm_open(struct hg_slice in, EVP_PKEY *key, struct hg_alarm *out);

@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include "slice.h"
 
-/* Encodes deterministically. Returns bytes written, -ENOSPC, -EINVAL (depth), -EILSEQ (not UTF-8). */
+/* Encodes deterministically. Returns bytes written, -ENOSPC, -EINVAL (depth), -EILSEQ (text). */
 long hg_cbor_from_json(const json_t *value, void *buf, size_t size);
 
 /* Decodes exactly one item. Returns a new reference, or NULL with errno EBADMSG or ENOMEM. */

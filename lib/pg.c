@@ -22,13 +22,13 @@
 #include <time.h>
 
 #define STATEMENTS_MAX 256 /* distinct texts of one program; further ones are sent unprepared */
-#define PIPELINE_DEPTH                                                                             \
-	16 /* in flight per connection; more only lengthens the line behind a slow one */
+/* In flight per connection; more only lengthens the line behind a slow one. */
+#define PIPELINE_DEPTH 16
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
-#define TICK_MS	       100 /* how finely deadlines are kept */
-#define GRACE_MS                                                                                   \
-	1000 /* the server's statement_timeout comes first; then the connection is given up */
+#define TICK_MS 100 /* how finely deadlines are kept */
+/* The server's statement_timeout comes first; then the connection is given up. */
+#define GRACE_MS 1000
 #define ERROR_MAX 256
 
 enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_SETUP, CONN_READY };
@@ -38,8 +38,8 @@ struct query {
 	hg_pg_done done;
 	void *ctx;
 	const char *sql; /* of the pool's statement, or of this block */
-	int statement; /* index, -1: unprepared */
-	bool preparing; /* the next result answers the Parse that went before */
+	int statement;	 /* index, -1: unprepared */
+	bool preparing;	 /* the next result answers the Parse that went before */
 	PGresult *result;
 	uint64_t deadline_ms;
 	int n_params;
@@ -59,7 +59,7 @@ struct conn {
 	unsigned int n_sent;
 	unsigned int failures;
 	uint64_t deadline_ms; /* of CONNECTING and SETUP */
-	bool stale; /* a prepared plan no longer fits the schema: reopen when drained */
+	bool stale;	      /* a prepared plan no longer fits the schema: reopen when drained */
 	bool prepared[STATEMENTS_MAX];
 };
 
@@ -88,7 +88,7 @@ static uint64_t now_ms(void)
 
 static struct timeval timeval_ms(uint64_t ms)
 {
-	return (struct timeval) { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 }
 
 /* Calls the owner and frees. The query is in no list any more. */

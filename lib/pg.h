@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PostgreSQL for an event loop: libpq in pipeline mode on libevent, a small pool of connections.
- * SQL functions are the API: callers send "SELECT ... FROM hg_xxx($1,...)" and get rows in a callback.
- * A lost connection fails its queries with an error and is opened again with backoff.
+ * SQL functions are the API: callers send "SELECT ... FROM hg_xxx($1,...)" and get rows in a
+ * callback. A lost connection fails its queries with an error and is opened again with backoff.
  */
 #ifndef HG_LIB_PG_H
 #define HG_LIB_PG_H
@@ -28,15 +28,16 @@ struct hg_pg *hg_pg_new(struct event_base *base, const struct hg_pg_options *opt
 void hg_pg_free(struct hg_pg *pg);
 
 /*
- * res: PGRES_TUPLES_OK or PGRES_COMMAND_OK and error NULL; or error set: res may be NULL (connection
- * lost, timeout: whether the statement was committed is then unknown) or carry the SQLSTATE. res is
- * freed after the callback.
+ * res: PGRES_TUPLES_OK or PGRES_COMMAND_OK and error NULL; or error set: res may be NULL
+ * (connection lost, timeout: whether the statement was committed is then unknown) or carry the
+ * SQLSTATE. res is freed after the callback.
  */
 typedef void (*hg_pg_done)(void *ctx, const PGresult *res, const char *error);
 
 /*
- * Queues one statement (its own transaction) with text parameters. A statement text is prepared once per connection.
- * Parameters are copied. Returns 0, -EAGAIN when queue_max is reached (the callback is not called), -ENOMEM.
+ * Queues one statement (its own transaction) with text parameters. A statement text is prepared
+ * once per connection. Parameters are copied. Returns 0, -EAGAIN when queue_max is reached (the
+ * callback is not called), -ENOMEM.
  */
 int hg_pg_query(struct hg_pg *pg, const char *sql, int n_params, const char *const *values,
 		hg_pg_done done, void *ctx);
@@ -45,10 +46,11 @@ int hg_pg_query(struct hg_pg *pg, const char *sql, int n_params, const char *con
 bool hg_pg_ready(const struct hg_pg *pg);
 
 /*
- * For command-line use: connect, apply the numbered migrations NNNN-name.sql of a directory that the
- * table <schema>.migrations does not name yet, each in its own transaction, under a lock. Prints each to
- * stdout. Returns 0 or -errno with a message in err.
+ * For command-line use: connect, apply the numbered migrations NNNN-name.sql of a directory that
+ * the table <schema>.migrations does not name yet, each in its own transaction, under a lock.
+ * Prints each to stdout. Returns 0 or -errno with a message in err.
  */
-int hg_pg_migrate(const char *conninfo, const char *schema, const char *dir, char *err, size_t err_size);
+int hg_pg_migrate(const char *conninfo, const char *schema, const char *dir, char *err,
+		  size_t err_size);
 
 #endif

@@ -24,16 +24,17 @@ struct hg_tls_files {
 };
 
 enum hg_tls_role {
-	HG_TLS_SYNC_SERVER,	 /* mirror's sync port: client certificate required, ALPN */
-	HG_TLS_SYNC_CLIENT,	 /* agent */
-	HG_TLS_HTTP_SERVER,	 /* mirror's application API; HTTP/1.1 */
+	HG_TLS_SYNC_SERVER, /* mirror's sync port: client certificate required, ALPN */
+	HG_TLS_SYNC_CLIENT, /* agent */
+	HG_TLS_HTTP_SERVER, /* mirror's application API; HTTP/1.1 */
 	HG_TLS_HTTP_CLIENT,
 };
 
 /*
- * Returns a context: TLS 1.3 only, AES-128-GCM/AES-256-GCM/CHACHA20 suites, stateful tickets (servers
- * keep the session, clients may save it), SSL_MODE_NO_AUTO_CHAIN, SSL_MODE_RELEASE_BUFFERS, early data
- * off. NULL with a message that names the file and the reason in err.
+ * Returns a context: TLS 1.3 only, AES-128-GCM/AES-256-GCM/CHACHA20 suites, stateful tickets
+ * (servers keep the session, clients may save it), SSL_MODE_NO_AUTO_CHAIN,
+ * SSL_MODE_RELEASE_BUFFERS, early data off. NULL with a message that names the file and the reason
+ * in err.
  */
 SSL_CTX *hg_tls_ctx_new(enum hg_tls_role role, const struct hg_tls_files *files, char *err,
 			size_t err_size);

@@ -16,11 +16,11 @@
 #include "slice.h"
 
 #define HG_WIRE_VERSION 1
-#define HG_WIRE_MAX (256 * 1024)   /* bytes of one CBOR item on the wire */
-#define HG_WIRE_CHANGES_MAX 256	   /* per message */
-#define HG_WIRE_COMMANDS_MAX 64	   /* per message */
-#define HG_WIRE_REPORTS_MAX 64	   /* per message */
-#define HG_WIRE_NAME_MAX 64	   /* bytes of a property or action name */
+#define HG_WIRE_MAX (256 * 1024)      /* bytes of one CBOR item on the wire */
+#define HG_WIRE_CHANGES_MAX 256	      /* per message */
+#define HG_WIRE_COMMANDS_MAX 64	      /* per message */
+#define HG_WIRE_REPORTS_MAX 64	      /* per message */
+#define HG_WIRE_NAME_MAX 64	      /* bytes of a property or action name */
 #define HG_WIRE_VALUE_MAX (16 * 1024) /* bytes of one value as CBOR */
 #define HG_EPOCH_LEN 16
 
@@ -46,12 +46,12 @@ enum hg_wire_status {
 	HG_WIRE_OK = 0,
 	HG_WIRE_BAD_MESSAGE = 1, /* not decodable, or a limit is broken */
 	HG_WIRE_VERSION_UNSUPPORTED = 2,
-	HG_WIRE_WRONG_UID = 3,	   /* uid is not the certificate's */
+	HG_WIRE_WRONG_UID = 3,	    /* uid is not the certificate's */
 	HG_WIRE_UNKNOWN_DEVICE = 4, /* not enrolled, or retired */
-	HG_WIRE_QUARANTINED = 5,   /* two live session counters were seen (clone) */
-	HG_WIRE_BUSY = 6,	   /* admission control; try after interval_ms */
-	HG_WIRE_UNAVAILABLE = 7,   /* database away; nothing of this request was kept */
-	HG_WIRE_REFUSED = 8,	   /* a change the model does not allow; see detail */
+	HG_WIRE_QUARANTINED = 5,    /* two live session counters were seen (clone) */
+	HG_WIRE_BUSY = 6,	    /* admission control; try after interval_ms */
+	HG_WIRE_UNAVAILABLE = 7,    /* database away; nothing of this request was kept */
+	HG_WIRE_REFUSED = 8,	    /* a change the model does not allow; see detail */
 };
 
 const char *hg_wire_status_name(unsigned int status);
@@ -60,22 +60,22 @@ const char *hg_wire_status_name(unsigned int status);
 struct hg_wire_change {
 	uint64_t seq;	       /* sender's change number, ascending within a message, > 0 */
 	struct hg_slice name;  /* text, 1..HG_WIRE_NAME_MAX bytes */
-	struct hg_slice value; /* one CBOR item (bool, int, float, text, array, map, null), or empty */
+	struct hg_slice value; /* one CBOR item of the JSON data model, or empty */
 	uint64_t time_ms;      /* when it was made, Unix ms by the maker's clock; 0 unknown */
 };
 
 struct hg_wire_command {
 	uint64_t seq; /* the mirror's command number for this device, ascending, > 0 */
 	struct hg_slice action;
-	struct hg_slice input;	  /* one CBOR item, or empty */
+	struct hg_slice input;	    /* one CBOR item, or empty */
 	uint32_t execute_within_ms; /* from receipt by the device; 0: no limit */
-	bool repeatable;	  /* the model says that running it twice does no harm */
+	bool repeatable;	    /* the model says that running it twice does no harm */
 };
 
 /* What the device says of one command; resent until a response answered a request with it. */
 struct hg_wire_report {
-	uint64_t seq; /* the command's */
-	uint8_t state; /* RECEIVED, EXECUTING, DONE, FAILED, EXPIRED or UNKNOWN */
+	uint64_t seq;		/* the command's */
+	uint8_t state;		/* RECEIVED, EXECUTING, DONE, FAILED, EXPIRED or UNKNOWN */
 	int32_t exit_status;	/* of the handler: 0..255, -signal, or 0 when it did not run */
 	struct hg_slice output; /* one CBOR item, or empty */
 	struct hg_slice detail; /* text for people, <= 256 bytes; may be empty */
@@ -85,14 +85,14 @@ struct hg_wire_report {
 
 struct hg_wire_request {
 	struct hg_slice uid;
-	struct hg_slice epoch;	  /* HG_EPOCH_LEN bytes, random, made with the device's store */
-	uint64_t session;	  /* this device's session counter, grows with every session */
-	uint32_t round;		  /* request number within the session, from 0 */
-	uint32_t flags;		  /* HG_REQUEST_* */
+	struct hg_slice epoch;	      /* HG_EPOCH_LEN bytes, random, made with the device's store */
+	uint64_t session;	      /* this device's session counter, grows with every session */
+	uint32_t round;		      /* request number within the session, from 0 */
+	uint32_t flags;		      /* HG_REQUEST_* */
 	struct hg_slice mirror_epoch; /* last seen; empty at first contact */
-	uint64_t mirror_cursor;	  /* mirror changes applied durably up to here */
-	uint64_t command_cursor;  /* commands journalled durably up to here */
-	uint64_t time_ms;	  /* device's clock */
+	uint64_t mirror_cursor;	      /* mirror changes applied durably up to here */
+	uint64_t command_cursor;      /* commands journalled durably up to here */
+	uint64_t time_ms;	      /* device's clock */
 	struct hg_wire_change *changes; /* device-owned properties */
 	size_t n_changes;
 	struct hg_wire_report *reports;
@@ -117,8 +117,8 @@ struct hg_wire_response {
 };
 
 /*
- * Encode one frame, length prefix included, into buf. Returns its length, -ENOSPC if it does not fit
- * in size or HG_WIRE_MAX, -EINVAL if the message breaks a rule above.
+ * Encode one frame, length prefix included, into buf. Returns its length, -ENOSPC if it does not
+ * fit in size or HG_WIRE_MAX, -EINVAL if the message breaks a rule above.
  */
 long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size);
 long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t size);
@@ -127,10 +127,11 @@ long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t si
 long hg_wire_frame_len(const void *buf, size_t len);
 
 /*
- * Decode one CBOR item (without length prefix). Slices point into `in`. Arrays are taken from `room`, which
- * the caller keeps as long as the message; its contents are this function's. Strict: non-canonical,
- * duplicate or unknown keys below 0, wrong types, broken limits and trailing bytes are -EBADMSG, with the
- * place in *at (offset in `in`). Unknown keys >= 64 are skipped: later minor versions use them.
+ * Decode one CBOR item (without length prefix). Slices point into `in`. Arrays are taken from
+ * `room`, which the caller keeps as long as the message; its contents are this function's. Strict:
+ * non-canonical, duplicate or unknown keys below 0, wrong types, broken limits and trailing bytes
+ * are -EBADMSG, with the place in *at (offset in `in`). Unknown keys >= 64 are skipped: later minor
+ * versions use them.
  */
 struct hg_wire_room {
 	struct hg_wire_change changes[HG_WIRE_CHANGES_MAX];
@@ -140,7 +141,7 @@ struct hg_wire_room {
 
 int hg_wire_get_request(struct hg_slice in, struct hg_wire_room *room, struct hg_wire_request *out,
 			size_t *at);
-int hg_wire_get_response(struct hg_slice in, struct hg_wire_room *room, struct hg_wire_response *out,
-			 size_t *at);
+int hg_wire_get_response(struct hg_slice in, struct hg_wire_room *room,
+			 struct hg_wire_response *out, size_t *at);
 
 #endif

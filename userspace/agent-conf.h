@@ -11,7 +11,7 @@
 #include "../lib/conf.h"
 
 #define HG_AGENT_CONF HG_SYSCONFDIR "/heliograph/heliographd.conf"
-#define HG_SYNC_PORT  4646 /* default TCP port of a mirror's sync listener */
+#define HG_SYNC_PORT 4646 /* default TCP port of a mirror's sync listener */
 
 struct hg_agent_conf {
 	struct {
@@ -51,7 +51,7 @@ struct hg_agent_conf {
 	struct {
 		struct hg_conf_list interfaces;
 		bool required;
-		int mode; /* enum hg_guard_mode */
+		int mode;   /* enum hg_guard_mode */
 		int policy; /* enum hg_policy */
 		char *pin_dir;
 		char *object;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard as the agent and the command line see it. One behaviour, several hosts: each host (BPF now, the
- * netfilter module later) fills one struct hg_guard_ops.
+ * The guard as the agent and the command line see it. One behaviour, several hosts: each host (BPF
+ * now, the netfilter module later) fills one struct hg_guard_ops.
  *
- * The guard lives in the kernel, pinned below `pin_dir`, and outlives whoever attached it. hg_guard_attach()
- * on a running guard adopts it: flows and counters stay, programs are replaced in place if they differ, and
- * at no moment is an interface without a program.
+ * The guard lives in the kernel, pinned below `pin_dir`, and outlives whoever attached it.
+ * hg_guard_attach() on a running guard adopts it: flows and counters stay, programs are replaced in
+ * place if they differ, and at no moment is an interface without a program.
  */
 #ifndef HG_USERSPACE_GUARD_H
 #define HG_USERSPACE_GUARD_H
@@ -16,8 +16,9 @@
 
 #define HG_GUARD_INTERFACES_MAX 16
 
-enum hg_guard_mode { /* where inbound packets are seen, per interface */
-	HG_GUARD_AUTO = 0,    /* native XDP, else generic XDP, else tc (no Ethernet header: tc) */
+/* Where inbound packets are seen, per interface. */
+enum hg_guard_mode {
+	HG_GUARD_AUTO = 0, /* native XDP, else generic XDP; tc without Ethernet header */
 	HG_GUARD_NATIVE = 1,
 	HG_GUARD_GENERIC = 2,
 	HG_GUARD_TC = 3,
@@ -30,14 +31,16 @@ struct hg_guard_interface {
 };
 
 struct hg_guard_options {
-	const char *pin_dir; /* on a bpffs, e.g. /sys/fs/bpf/heliograph; made if its parent is a bpffs */
+	const char *pin_dir; /* on a bpffs; made if its parent is one */
 	const char *object;  /* BPF object file */
 	struct hg_guard_interface interfaces[HG_GUARD_INTERFACES_MAX];
 	size_t n_interfaces;
 	const char *const *trusted; /* prefixes whose packets always pass, e.g. "192.168.7.0/24" */
 	size_t n_trusted;
-	struct hg_guard_config config; /* abi, generation, n_peers and n_rules are set by the guard */
-	unsigned int flows_kept, flows_inside, flows_outside; /* table sizes; used when maps are made */
+	/* The guard sets abi, generation, n_peers and n_rules. */
+	struct hg_guard_config config;
+	/* Table sizes; used when the maps are made. */
+	unsigned int flows_kept, flows_inside, flows_outside;
 };
 
 /* Sensible values for every field of o->config and the table sizes; seed is random. */
@@ -52,10 +55,12 @@ struct hg_guard_ops {
 	int (*probe)(const struct hg_guard_options *o, char *err, size_t err_size);
 
 	/*
-	 * Attach to all interfaces of *o (got and ifindex are filled in), or adopt what is pinned there.
-	 * All or nothing. The result must be closed with close(), which leaves the guard in place.
+	 * Attach to all interfaces of *o (got and ifindex are filled in), or adopt what is pinned
+	 * there. All or nothing. The result must be closed with close(), which leaves the guard in
+	 * place.
 	 */
-	int (*attach)(struct hg_guard_options *o, struct hg_guard **guard, char *err, size_t err_size);
+	int (*attach)(struct hg_guard_options *o, struct hg_guard **guard, char *err,
+		      size_t err_size);
 
 	/* Opens a running guard to look at it. -ENOENT: none is pinned at pin_dir. */
 	int (*open)(const char *pin_dir, struct hg_guard **guard, char *err, size_t err_size);
@@ -84,7 +89,8 @@ struct hg_guard_ops {
 
 	/* A pollable descriptor for new-flow events, and their delivery. */
 	int (*event_fd)(struct hg_guard *g);
-	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e), void *ctx);
+	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e),
+		      void *ctx);
 };
 
 extern const struct hg_guard_ops hg_guard_bpf;

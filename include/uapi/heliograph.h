@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
 /*
- * The border between the guard in the kernel and user space. Every struct here crosses it: fixed widths,
- * 64-bit fields first, padding named and zero, size asserted. Host byte order unless the type is __be*.
+ * The border between the guard in the kernel and user space. Every struct here crosses it: fixed
+ * widths, 64-bit fields first, padding named and zero, size asserted. Host byte order unless the
+ * type is __be*.
  *
  *   config     one    policy, seed, timeouts, limits                    written by user space
  *   peers      <= 64  mirror, collector, name and time servers          written by user space
@@ -16,7 +17,8 @@
 
 #include <linux/types.h>
 
-#define HG_GUARD_ABI 1 /* changes with any struct or map below; a guard of another ABI is replaced */
+/* Changes with any struct or map below; a guard of another ABI is replaced. */
+#define HG_GUARD_ABI 1
 
 #define HG_PEERS_MAX 64
 #define HG_RULES_MAX 128
@@ -30,25 +32,25 @@ enum hg_policy {
 
 /* The verdict's reason; counters are indexed by it. PASS_* pass, DROP_* drop. */
 enum hg_reason {
-	HG_PASS_FLOW = 0,	/* belongs to a flow of the device */
-	HG_PASS_RELATED,	/* ICMP error about a flow of the device */
-	HG_PASS_FRAGMENT,	/* of a datagram whose first fragment passed */
+	HG_PASS_FLOW = 0, /* belongs to a flow of the device */
+	HG_PASS_RELATED,  /* ICMP error about a flow of the device */
+	HG_PASS_FRAGMENT, /* of a datagram whose first fragment passed */
 	HG_PASS_ARP,
-	HG_PASS_ND,		/* IPv6 neighbour/router discovery, validated (RFC 4861 hop limit 255) */
-	HG_PASS_DHCP,		/* DHCPv4/v6 server to client, after the device asked */
-	HG_PASS_MULTICAST,	/* IGMP or MLD query */
-	HG_PASS_TRUSTED,	/* trusted interface or prefix */
-	HG_PASS_LINK,		/* not IP: EAPOL, LLDP, PPPoE discovery and session control */
-	HG_PASS_OUT,		/* sent by the device */
-	HG_DROP_NO_FLOW,	/* nobody asked for it */
-	HG_DROP_STATE,		/* belongs to a flow, but not in this state (a SYN to a client's port...) */
-	HG_DROP_ICMP,		/* unsolicited ICMP, or an error about no flow of ours */
-	HG_DROP_FRAGMENT,	/* fragment of nothing that passed */
-	HG_DROP_PROTO,		/* protocol that no flow of ours uses */
-	HG_DROP_RATE,		/* configuration traffic over its rate */
-	HG_DROP_MALFORMED,	/* headers that contradict themselves */
-	HG_DROP_TRUNCATED,	/* ends inside a header */
-	HG_DROP_LINK,		/* EtherType that the policy does not know */
+	HG_PASS_ND,	   /* IPv6 neighbour/router discovery, validated (RFC 4861 hop limit 255) */
+	HG_PASS_DHCP,	   /* DHCPv4/v6 server to client, after the device asked */
+	HG_PASS_MULTICAST, /* IGMP or MLD query */
+	HG_PASS_TRUSTED,   /* trusted interface or prefix */
+	HG_PASS_LINK,	   /* not IP: EAPOL, LLDP, PPPoE discovery and session control */
+	HG_PASS_OUT,	   /* sent by the device */
+	HG_DROP_NO_FLOW,   /* nobody asked for it */
+	HG_DROP_STATE,	   /* belongs to a flow, but not in this state (a SYN to a client) */
+	HG_DROP_ICMP,	   /* unsolicited ICMP, or an error about no flow of ours */
+	HG_DROP_FRAGMENT,  /* fragment of nothing that passed */
+	HG_DROP_PROTO,	   /* protocol that no flow of ours uses */
+	HG_DROP_RATE,	   /* configuration traffic over its rate */
+	HG_DROP_MALFORMED, /* headers that contradict themselves */
+	HG_DROP_TRUNCATED, /* ends inside a header */
+	HG_DROP_LINK,	   /* EtherType that the policy does not know */
 	HG_REASON_MAX,
 };
 
@@ -66,20 +68,20 @@ struct hg_addr {
 };
 
 struct hg_guard_config {
-	__u64 seed;		/* random, keys the hashes that a remote sender must not guess */
-	__u32 abi;		/* HG_GUARD_ABI */
-	__u32 policy;		/* enum hg_policy */
-	__u32 generation;	/* of rules and peers; a flow of another generation is matched again */
+	__u64 seed;	  /* random, keys the hashes that a remote sender must not guess */
+	__u32 abi;	  /* HG_GUARD_ABI */
+	__u32 policy;	  /* enum hg_policy */
+	__u32 generation; /* of rules and peers; a flow of another generation is matched again */
 	__u32 n_peers;
 	__u32 n_rules;
-	__u32 udp_one_way_s;	/* lifetime of a flow by state, seconds */
+	__u32 udp_one_way_s; /* lifetime of a flow by state, seconds */
 	__u32 udp_two_way_s;
 	__u32 tcp_opening_s;
 	__u32 tcp_established_s; /* >= 7440: RFC 5382 REQ-5 */
 	__u32 tcp_closing_s;
 	__u32 icmp_s;
 	__u32 other_s;
-	__u32 config_rate;	/* ARP, ND, DHCP and IGMP/MLD packets accepted per second, each kind */
+	__u32 config_rate; /* ARP, ND, DHCP and IGMP/MLD packets accepted per second, each kind */
 	__u32 pad;
 };
 
@@ -89,23 +91,26 @@ _Static_assert(sizeof(struct hg_guard_config) == 64, "hg_guard_config");
 
 struct hg_peer {
 	struct hg_addr addr;
-	__be16 port;	/* 0: any */
-	__u8 proto;	/* IPPROTO_*, 0: any */
-	__u8 role;	/* enum hg_peer_role, several may be set */
+	__be16 port; /* 0: any */
+	__u8 proto;  /* IPPROTO_*, 0: any */
+	__u8 role;   /* enum hg_peer_role, several may be set */
 	__u32 pad;
 };
 
 _Static_assert(sizeof(struct hg_peer) == 24, "hg_peer");
 
-#define HG_RULE_LOCAL 1u     /* remote is in the local network: link-local, RFC 1918/4193, multicast, broadcast */
-#define HG_RULE_PREFIX 2u    /* remote is in addr/prefix_len */
-				/* neither: any remote */
+/*
+ * Which remotes a rule means; neither flag: any. Local is link-local, RFC 1918, RFC 4193, multicast
+ * and broadcast.
+ */
+#define HG_RULE_LOCAL 1u  /* in the local network */
+#define HG_RULE_PREFIX 2u /* in addr/prefix_len */
 
 /* One way into a channel. The first rule that matches a flow's first packet decides. */
 struct hg_rule {
 	struct hg_addr addr;
-	__u16 channel;	 /* 1..HG_CHANNELS_MAX - 1 */
-	__u16 port_min;	 /* remote port, host order */
+	__u16 channel;	/* 1..HG_CHANNELS_MAX - 1 */
+	__u16 port_min; /* remote port, host order */
 	__u16 port_max;
 	__u8 prefix_len; /* of the 128-bit form: IPv4 /24 is 120 */
 	__u8 proto;	 /* IPPROTO_*, 0: any */
@@ -116,7 +121,7 @@ struct hg_rule {
 
 _Static_assert(sizeof(struct hg_rule) == 32, "hg_rule");
 
-/* The device is `local`, whoever opened the flow. Ports of ICMP echo: local = identifier, remote = 0. */
+/* The device is `local`. Ports of ICMP echo: local is the identifier, remote 0. */
 struct hg_flow_key {
 	struct hg_addr local, remote;
 	__be16 local_port, remote_port;
@@ -129,7 +134,7 @@ _Static_assert(sizeof(struct hg_flow_key) == 40, "hg_flow_key");
 enum hg_flow_state {
 	HG_FLOW_OPENING = 0,	 /* only the device has sent */
 	HG_FLOW_ESTABLISHED = 1, /* answered */
-	HG_FLOW_CLOSING = 2,	 /* FIN both ways, or RST sent by the device or by both sides' consent */
+	HG_FLOW_CLOSING = 2,	 /* FIN both ways, or RST */
 };
 
 struct hg_flow {
@@ -137,8 +142,8 @@ struct hg_flow {
 	__u32 opened_s, last_s;	   /* monotonic seconds */
 	__u32 packets_out, packets_in;
 	__u16 channel;
-	__u8 state;   /* enum hg_flow_state */
-	__u8 tcp;     /* TCP flags seen: out in the low nibble (FIN SYN RST ACK), in in the high nibble */
+	__u8 state; /* enum hg_flow_state */
+	__u8 tcp;   /* flags seen, FIN SYN RST ACK: sent in the low nibble, received in the high */
 	__u32 generation;
 };
 

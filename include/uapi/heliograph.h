@@ -9,8 +9,14 @@
  *   rules      <= 128 the profile's channels: what a new flow matches   written by user space
  *   counters   by enum hg_reason, per CPU                               read by user space
  *   windows    by channel, per CPU, cumulative                          read by user space
- *   flows      three tables: kept (to peers), inside the profile, outside it; read by user space
+ *   trusted    prefixes whose packets always pass                       written by user space
+ *   flows      three tables: kept (to mirror and collector), inside the profile (or to another
+ *              peer), outside it                                        read by user space
  *   events     new flows, rate-limited                                  ring buffer
+ *
+ * The map of peers has 2 * HG_PEERS_MAX entries, that of rules 2 * HG_RULES_MAX: two banks. Entries
+ * generation & 1 times the maximum and up are in force; a peer of role 0 and a rule of channel 0 end
+ * a bank. Who changes them writes the whole other bank, then counts the generation up.
  */
 #ifndef _UAPI_HELIOGRAPH_H
 #define _UAPI_HELIOGRAPH_H
@@ -27,7 +33,7 @@
 enum hg_policy {
 	HG_POLICY_MONITOR = 0,	 /* count and learn flows, drop nothing */
 	HG_POLICY_INITIATED = 1, /* inbound only for flows that the device opened */
-	HG_POLICY_SEALED = 2,	 /* as initiated, but flows exist to peers only */
+	HG_POLICY_SEALED = 2,	 /* as initiated, but only for flows to peers */
 };
 
 /* The verdict's reason; counters are indexed by it. PASS_* pass, DROP_* drop. */
@@ -37,7 +43,7 @@ enum hg_reason {
 	HG_PASS_FRAGMENT, /* of a datagram whose first fragment passed */
 	HG_PASS_ARP,
 	HG_PASS_ND,	   /* IPv6 neighbour/router discovery, validated (RFC 4861 hop limit 255) */
-	HG_PASS_DHCP,	   /* DHCPv4/v6 server to client, after the device asked */
+	HG_PASS_DHCP,	   /* DHCP server to client: broadcast, or after the device asked */
 	HG_PASS_MULTICAST, /* IGMP or MLD query */
 	HG_PASS_TRUSTED,   /* trusted interface or prefix */
 	HG_PASS_LINK,	   /* not IP: EAPOL, LLDP, PPPoE discovery and session control */
@@ -81,8 +87,8 @@ struct hg_guard_config {
 	__u32 tcp_closing_s;
 	__u32 icmp_s;
 	__u32 other_s;
-	__u32 config_rate; /* ARP, ND, DHCP and IGMP/MLD packets accepted per second, each kind */
-	__u32 pad;
+	__u32 config_rate; /* ARP, ND, DHCP, IGMP/MLD, link packets accepted per second, each kind */
+	__u32 n_trusted;   /* prefixes in the trusted map */
 };
 
 #ifndef __cplusplus
@@ -121,6 +127,14 @@ struct hg_rule {
 
 _Static_assert(sizeof(struct hg_rule) == 32, "hg_rule");
 
+/* Key of the trusted map, a longest-prefix trie; its value is one __u8, not looked at. */
+struct hg_prefix {
+	__u32 length; /* of the 128-bit form: IPv4 /24 is 120 */
+	struct hg_addr addr;
+};
+
+_Static_assert(sizeof(struct hg_prefix) == 20, "hg_prefix");
+
 /* The device is `local`. Ports of ICMP echo: local is the identifier, remote 0. */
 struct hg_flow_key {
 	struct hg_addr local, remote;
@@ -141,7 +155,8 @@ struct hg_flow {
 	__u64 bytes_out, bytes_in; /* IP bytes as on the wire */
 	__u32 opened_s, last_s;	   /* monotonic seconds */
 	__u32 packets_out, packets_in;
-	__u16 channel;
+	__u8 channel;
+	__u8 roles; /* enum hg_peer_role of the remote; 0: not a peer */
 	__u8 state; /* enum hg_flow_state */
 	__u8 tcp;   /* flags seen, FIN SYN RST ACK: sent in the low nibble, received in the high */
 	__u32 generation;
@@ -153,8 +168,8 @@ _Static_assert(sizeof(struct hg_flow) == 40, "hg_flow");
 struct hg_window {
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u64 flows;	/* opened by the device */
-	__u64 answered; /* of those: got a first packet back */
-	__u64 refused;	/* of those: answered by RST or ICMP unreachable */
+	__u64 answered; /* of those: got a packet back that was no refusal */
+	__u64 refused;	/* of those: got RST or ICMP unreachable before any answer */
 	__u64 pad;
 };
 

@@ -12,15 +12,16 @@
 #include <stddef.h>
 #include <openssl/ssl.h>
 
-#define HG_UID_MAX 64
-#define HG_UID_URN "urn:heliograph:device:"
+#define HG_UID_MAX   64
+#define HG_UID_URN   "urn:heliograph:device:"
 #define HG_ALPN_SYNC "heliograph-sync/1"
 
 struct hg_tls_files {
-	const char *cert; /* PEM chain, leaf first; NULL: present none (HTTP clients) */
-	const char *key;  /* PEM private key */
-	const char *ca;	  /* PEM bundle that signs the peers; NULL: peers are not asked */
-	const char *crl;  /* PEM CRLs of that CA; NULL: no revocation check */
+	const char *cert; /* PEM chain, leaf first; NULL: present none (HTTP clients only) */
+	const char *key; /* PEM private key without password; refused if others may read it */
+	const char *ca; /* PEM bundle that signs the peers; NULL: HTTP servers ask for no
+			 * certificate, HTTP clients use the system's CAs; required for sync */
+	const char *crl; /* PEM CRLs of that CA; NULL: no revocation check */
 };
 
 enum hg_tls_role {
@@ -31,13 +32,37 @@ enum hg_tls_role {
 };
 
 /*
- * Returns a context: TLS 1.3 only, AES-128-GCM/AES-256-GCM/CHACHA20 suites, stateful tickets
- * (servers keep the session, clients may save it), SSL_MODE_NO_AUTO_CHAIN,
- * SSL_MODE_RELEASE_BUFFERS, early data off. NULL with a message that names the file and the reason
- * in err.
+ * Returns a context: TLS 1.3 only, AES-GCM and ChaCha20 suites, SSL_MODE_NO_AUTO_CHAIN,
+ * SSL_MODE_RELEASE_BUFFERS, partial writes from moving buffers, no early data. Peers are verified
+ * against `ca`, `crl` and the purpose of their certificate (clientAuth or serverAuth must be
+ * named); a resumed session's certificate is verified again. ALPN is enforced on both sides of
+ * sync. Servers keep sessions in memory (stateful tickets); a client resumes with
+ * SSL_CTX_sess_set_new_cb() and SSL_set_session(), and drops its session when a handshake with it
+ * fails. NULL with a message that names the file, the reason and what to do in err.
  */
 SSL_CTX *hg_tls_ctx_new(enum hg_tls_role role, const struct hg_tls_files *files, char *err,
 			size_t err_size);
+
+/*
+ * Reads `ca` and `crl` again; sessions stay and are verified against the new ones when they are
+ * resumed. Called by the thread that does the handshakes. Returns 0, or -EINVAL with a message in
+ * err: the old ones stay in force.
+ */
+int hg_tls_trust_reload(SSL_CTX *ctx, const struct hg_tls_files *files, char *err, size_t err_size);
+
+/*
+ * Called by a client before the handshake: whose certificate it wants (name or address), and SNI if
+ * it is a name. Returns 0 or -EINVAL.
+ */
+int hg_tls_set_host(SSL *ssl, const char *host);
+
+/* A store of CAs, and with `crl` (may be NULL) of CRLs that are then checked. NULL with a message
+ * in err. */
+X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t err_size);
+
+/* A private key from a PEM file. Returns 0 or -errno with a message in err; -EPERM if others may
+ * read it. */
+int hg_tls_key_load(const char *path, EVP_PKEY **key, char *err, size_t err_size);
 
 /* True if s[0..len) is a well-formed UID. */
 bool hg_uid_valid(const char *s, size_t len);
@@ -48,7 +73,10 @@ bool hg_uid_valid(const char *s, size_t len);
  */
 int hg_tls_cert_uid(X509 *cert, char uid[static HG_UID_MAX + 1]);
 
-/* Why the handshake or the last call failed, one line, from OpenSSL's error queue (emptied). */
-const char *hg_tls_error(char *buf, size_t size);
+/*
+ * Why the handshake or the last call on ssl (may be NULL) failed: one line from OpenSSL's error
+ * queue, which is emptied, with what was wrong about the peer's certificate. Returns buf.
+ */
+const char *hg_tls_error(const SSL *ssl, char *buf, size_t size);
 
 #endif

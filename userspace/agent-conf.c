@@ -49,7 +49,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ STRING(device, commands_dir, CONF "/commands.d", "directory of command handlers") },
 	{ NUMBER(device, store_max, SIZE, "8M", 256 << 10, UINT64_C(1) << 32,
 		 "size of the store file") },
-	{ NUMBER(device, properties_max, UINT, "1024", 1, 65536, "properties in the store") },
+	{ NUMBER(device, properties_max, UINT, "1024", 1, 65536,
+		 "properties in the store, of each side") },
 	{ NUMBER(device, journal_max, UINT, "256", 1, 65536,
 		 "commands in the journal; more wait at the mirror") },
 

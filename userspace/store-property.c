@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Properties in the store: rows of both owners in one table. A write of ours takes the next
+ * change number; only the newest value of a property is kept, so what is to be sent is bounded by
+ * the number of properties. A removed row of ours stays, without value, until the mirror knows.
+ */
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include "store-db.h"
+
+/* *exists, *owner and whether the value is equal; a removed row does not exist. */
+static int look(struct hg_store *s, const struct hg_property *p, bool *row, bool *equal,
+		enum hg_owner *owner)
+{
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT owner, value FROM property WHERE name = ?");
+	int ret;
+
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_text(stmt, 1, p->name);
+	ret = hg_db_step(s, stmt);
+	*row = ret == 1;
+	*equal = false;
+	if (ret == 1) {
+		*owner = sqlite3_column_int(stmt, 0);
+		*equal = hg_slice_eq(hg_db_column(stmt, 1), p->value);
+	}
+	sqlite3_reset(stmt);
+	return ret < 0 ? ret : 0;
+}
+
+/* Per owner, so that applications of the device cannot shut the mirror out. */
+static int check_quota(struct hg_store *s, enum hg_owner owner)
+{
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT count(*) FROM property WHERE owner = ?");
+	int ret;
+
+	if (!stmt)
+		return -EIO;
+	sqlite3_bind_int(stmt, 1, owner);
+	ret = hg_db_step(s, stmt);
+	if (ret < 0)
+		return ret;
+	ret = (uint64_t)sqlite3_column_int64(stmt, 0) < s->properties_max ? 0 : -EDQUOT;
+	sqlite3_reset(stmt);
+	if (ret)
+		snprintf(s->error, sizeof(s->error),
+			 "store: %llu properties; raise [device] properties_max",
+			 (unsigned long long)s->properties_max);
+	return ret;
+}
+
+int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row)
+{
+	sqlite3_stmt *stmt;
+	int ret = row ? 0 : check_quota(s, p->owner);
+
+	if (ret)
+		return ret;
+	stmt = hg_db_stmt(s, "INSERT INTO property (name, owner, value, seq, time_ms)"
+			     " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE"
+			     " SET owner = ?2, value = ?3, seq = ?4, time_ms = ?5");
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_text(stmt, 1, p->name);
+	sqlite3_bind_int(stmt, 2, p->owner);
+	hg_db_bind_blob(stmt, 3, p->value);
+	hg_db_bind_u64(stmt, 4, p->seq);
+	hg_db_bind_u64(stmt, 5, p->time_ms);
+	return hg_db_run(s, stmt);
+}
+
+/* Returns 1 if the row changed. */
+static int set_one(struct hg_store *s, struct hg_property p)
+{
+	enum hg_owner owner = HG_OWNER_DEVICE;
+	bool row, equal;
+	int ret;
+
+	ret = look(s, &p, &row, &equal, &owner);
+	if (ret)
+		return ret;
+	if (row && owner == HG_OWNER_MIRROR) {
+		snprintf(s->error, sizeof(s->error), "%.*s: owned by the mirror", (int)p.name.len,
+			 (const char *)p.name.ptr);
+		return -EPERM;
+	}
+	if (!p.value.len && (!row || equal)) {
+		snprintf(s->error, sizeof(s->error), "%.*s: no such property", (int)p.name.len,
+			 (const char *)p.name.ptr);
+		return -ENOENT;
+	}
+	if (row && equal)
+		return 0;
+	ret = hg_db_property_put(s, &p, row);
+	return ret ? ret : 1;
+}
+
+int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, uint64_t now_ms,
+		 size_t *changed)
+{
+	uint64_t seq = s->cursors.change_seq;
+	sqlite3_stmt *stmt;
+	int ret;
+
+	ret = hg_db_begin(s);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < n && ret >= 0; i++) {
+		struct hg_property p = list[i];
+
+		p.owner = HG_OWNER_DEVICE;
+		p.seq = seq + 1;
+		p.time_ms = now_ms;
+		ret = set_one(s, p);
+		seq += ret == 1;
+	}
+	if (ret >= 0 && seq != s->cursors.change_seq) {
+		stmt = hg_db_stmt(s, "UPDATE state SET change_seq = ?");
+		if (stmt)
+			hg_db_bind_u64(stmt, 1, seq);
+		ret = hg_db_run(s, stmt);
+	}
+	ret = hg_db_end(s, ret < 0 ? ret : 0);
+	if (ret)
+		return ret;
+	*changed = seq - s->cursors.change_seq;
+	s->cursors.change_seq = seq;
+	return 0;
+}
+
+/* Visits the rows of a statement that selects name, owner, value, seq, time_ms; 1 if there were any. */
+static int visit_rows(struct hg_store *s, sqlite3_stmt *stmt, hg_property_visit visit, void *ctx)
+{
+	int ret, any = 0;
+
+	while ((ret = hg_db_step(s, stmt)) == 1) {
+		struct hg_property p = {
+			.name = hg_db_column(stmt, 0),
+			.owner = sqlite3_column_int(stmt, 1),
+			.value = hg_db_column(stmt, 2),
+			.seq = sqlite3_column_int64(stmt, 3),
+			.time_ms = sqlite3_column_int64(stmt, 4),
+		};
+
+		any = 1;
+		if (visit(ctx, &p)) {
+			ret = 0;
+			break;
+		}
+	}
+	sqlite3_reset(stmt);
+	return ret < 0 ? ret : any;
+}
+
+int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit visit, void *ctx)
+{
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
+					   " WHERE name = ? AND value IS NOT NULL");
+	int ret;
+
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_text(stmt, 1, name);
+	ret = visit_rows(s, stmt, visit, ctx);
+	return ret < 0 ? ret : ret ? 0 : -ENOENT;
+}
+
+int hg_store_list(struct hg_store *s, hg_property_visit visit, void *ctx)
+{
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
+					   " WHERE value IS NOT NULL ORDER BY name");
+	int ret = stmt ? visit_rows(s, stmt, visit, ctx) : -EIO;
+
+	return ret < 0 ? ret : 0;
+}
+
+int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit, void *ctx)
+{
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
+					   " WHERE owner = 0 AND seq > ? ORDER BY seq");
+	int ret;
+
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_u64(stmt, 1, after);
+	ret = visit_rows(s, stmt, visit, ctx);
+	return ret < 0 ? ret : 0;
+}

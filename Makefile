@@ -35,7 +35,8 @@ endif
 
 VERSION := $(shell cat VERSION)
 Q := $(if $(V),,@)
-say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+quiet = $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = $(if $(V)$(quiet),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 CFLAGS ?= -O2 -g
 pg-cflags := $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)

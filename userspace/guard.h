@@ -37,7 +37,7 @@ struct hg_guard_options {
 	size_t n_interfaces;
 	const char *const *trusted; /* prefixes whose packets always pass, e.g. "192.168.7.0/24" */
 	size_t n_trusted;
-	/* The guard sets abi, generation, n_peers and n_rules. */
+	/* The guard sets abi, generation, n_peers, n_rules and n_trusted. */
 	struct hg_guard_config config;
 	/* Table sizes; used when the maps are made. */
 	unsigned int flows_kept, flows_inside, flows_outside;
@@ -69,6 +69,10 @@ struct hg_guard_ops {
 	/* Removes programs, maps and pins from every interface. -ENOENT: there was none. */
 	int (*detach)(const char *pin_dir, char *err, size_t err_size);
 
+	/*
+	 * Fills list[HG_GUARD_INTERFACES_MAX]. An interface that has gone has ifindex 0; one whose
+	 * programs somebody took away has got == HG_GUARD_AUTO.
+	 */
 	int (*interfaces)(struct hg_guard *g, struct hg_guard_interface *list, size_t *n);
 	int (*get_config)(struct hg_guard *g, struct hg_guard_config *config);
 	int (*set_policy)(struct hg_guard *g, enum hg_policy policy);
@@ -86,6 +90,7 @@ struct hg_guard_ops {
 				 const struct hg_flow *flow),
 		     void *ctx);
 	int (*flow_counts)(struct hg_guard *g, size_t counts[static 3]);
+	int (*flow_sizes)(struct hg_guard *g, size_t sizes[static 3]); /* what they can hold */
 
 	/* A pollable descriptor for new-flow events, and their delivery. */
 	int (*event_fd)(struct hg_guard *g);

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `heliograph guard on|off|status|policy|flows|probe`: the guard without the agent. It works on what
+ * is pinned in the kernel, so it sees and changes the same guard as an agent that runs.
+ */
+#include "cmd_guard.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <jansson.h>
+#include "guard-conf.h"
+
+static const struct hg_guard_ops *const host = &hg_guard_bpf;
+static const char *const tables[3] = { "kept", "inside", "outside" };
+static const char *const states[] = { "opening", "established", "closing" };
+
+static int failed(int ret, const char *what, const char *err)
+{
+	fprintf(stderr, "heliograph: guard %s: %s\n", what, *err ? err : strerror(-ret));
+	switch (ret) {
+	case -EPERM:
+	case -EACCES:
+		return HG_EXIT_DENIED;
+	case -ENOENT:
+		return HG_EXIT_UNAVAILABLE;
+	}
+	return HG_EXIT_FAILED;
+}
+
+static int usage(const char *what)
+{
+	fprintf(stderr, "heliograph: usage: heliograph guard %s\n", what);
+	return HG_EXIT_USAGE;
+}
+
+/* The interfaces of the command line stand for those of the file. */
+static int take_interfaces(struct hg_guard_options *o, const struct hg_agent_conf *conf, int argc,
+			   char **argv)
+{
+	if (argc < 2)
+		return 0;
+	if (argc - 1 > HG_GUARD_INTERFACES_MAX)
+		return -E2BIG;
+	o->n_interfaces = 0;
+	for (int i = 1; i < argc; i++) {
+		struct hg_guard_interface *g = &o->interfaces[o->n_interfaces++];
+
+		if (strlen(argv[i]) >= sizeof(g->name))
+			return -ENAMETOOLONG;
+		*g = (struct hg_guard_interface){ .wanted = conf->guard.mode };
+		strcpy(g->name, argv[i]);
+	}
+	return 0;
+}
+
+static int set_peers(struct hg_guard *g, const struct hg_agent_conf *conf)
+{
+	struct hg_peer peers[HG_PEERS_MAX];
+	struct hg_guard_config config;
+	int ret = host->get_config(g, &config);
+
+	/* Of a guard that runs the agent has set them, and knows addresses behind names, too. */
+	if (ret || config.generation)
+		return ret;
+	return host->set_profile(g, peers, hg_guard_peers_conf(peers, conf, "/etc/resolv.conf"),
+				 NULL, 0);
+}
+
+static int guard_on(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	struct hg_guard_options o;
+	struct hg_guard *g = NULL;
+	char err[512] = "";
+	int ret = hg_guard_options_conf(&o, conf, err, sizeof(err));
+
+	if (!ret)
+		ret = take_interfaces(&o, conf, argc, argv);
+	if (!ret && !o.n_interfaces) {
+		fprintf(stderr,
+			"heliograph: guard on: no interface; name them in [guard] interface "
+			"or on the command line\n");
+		return HG_EXIT_CONFIG;
+	}
+	if (!ret)
+		ret = host->attach(&o, &g, err, sizeof(err));
+	if (!ret)
+		ret = set_peers(g, conf);
+	host->close(g);
+	if (ret)
+		return failed(ret, "on", err);
+	for (size_t i = 0; i < o.n_interfaces; i++)
+		printf("%s: %s, %s\n", o.interfaces[i].name, hg_policy_name(o.config.policy),
+		       hg_guard_mode_name(o.interfaces[i].got));
+	return HG_EXIT_OK;
+}
+
+static int guard_off(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	char err[512] = "";
+	int ret;
+
+	if (argc > 1)
+		return usage("off");
+	ret = host->detach(conf->guard.pin_dir, err, sizeof(err));
+	return ret ? failed(ret, "off", err) : HG_EXIT_OK;
+}
+
+struct status {
+	struct hg_guard_interface interfaces[HG_GUARD_INTERFACES_MAX];
+	size_t n_interfaces;
+	struct hg_guard_config config;
+	__u64 counters[HG_REASON_MAX];
+	size_t counts[3], sizes[3];
+};
+
+static int status_read(const char *pin_dir, struct status *s, char *err, size_t err_size)
+{
+	struct hg_guard *g = NULL;
+	int ret = host->open(pin_dir, &g, err, err_size);
+
+	if (ret)
+		return ret;
+	ret = host->interfaces(g, s->interfaces, &s->n_interfaces);
+	if (!ret)
+		ret = host->get_config(g, &s->config);
+	if (!ret)
+		ret = host->counters(g, s->counters);
+	if (!ret)
+		ret = host->flow_counts(g, s->counts);
+	if (!ret)
+		ret = host->flow_sizes(g, s->sizes);
+	host->close(g);
+	return ret;
+}
+
+static const char *interface_state(const struct hg_guard_interface *i)
+{
+	if (!i->ifindex)
+		return "gone";
+	return i->got == HG_GUARD_AUTO ? "taken away" : hg_guard_mode_name(i->got);
+}
+
+static bool is_drop(unsigned int reason)
+{
+	return reason >= HG_DROP_NO_FLOW;
+}
+
+static void counters_print(const struct status *s, bool drops)
+{
+	printf("%s", drops ? "dropped " : "passed  ");
+	for (unsigned int r = 0; r < HG_REASON_MAX; r++)
+		if (is_drop(r) == drops && s->counters[r])
+			printf(" %s %llu", hg_reason_name(r), (unsigned long long)s->counters[r]);
+	putchar('\n');
+}
+
+static void status_print(const struct status *s)
+{
+	printf("policy   %s\n", hg_policy_name(s->config.policy));
+	for (size_t i = 0; i < s->n_interfaces; i++)
+		printf("%-8s %s\n", s->interfaces[i].name, interface_state(&s->interfaces[i]));
+	printf("flows   ");
+	for (int t = 0; t < 3; t++)
+		printf(" %s %zu of %zu%s", tables[t], s->counts[t], s->sizes[t],
+		       t < 2 ? "," : "\n");
+	printf("profile  %u peers, %u rules, generation %u\n", s->config.n_peers, s->config.n_rules,
+	       s->config.generation);
+	counters_print(s, false);
+	counters_print(s, true);
+}
+
+static void status_print_json(const struct status *s)
+{
+	json_t *interfaces = json_array(), *flows = json_object(), *pass = json_object(),
+	       *drop = json_object(), *all;
+
+	for (size_t i = 0; i < s->n_interfaces; i++) {
+		const struct hg_guard_interface *g = &s->interfaces[i];
+
+		json_array_append_new(interfaces,
+				      json_pack("{s:s, s:i, s:s}", "name", g->name, "ifindex",
+						g->ifindex, "mode", interface_state(g)));
+	}
+	for (int t = 0; t < 3; t++)
+		json_object_set_new(flows, tables[t],
+				    json_pack("{s:I, s:I}", "count", (json_int_t)s->counts[t],
+					      "size", (json_int_t)s->sizes[t]));
+	for (unsigned int r = 0; r < HG_REASON_MAX; r++)
+		json_object_set_new(is_drop(r) ? drop : pass, hg_reason_name(r),
+				    json_integer(s->counters[r]));
+	all = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "host", host->name,
+			"policy", hg_policy_name(s->config.policy), "generation",
+			s->config.generation, "peers", s->config.n_peers, "rules",
+			s->config.n_rules, "interfaces", interfaces, "flows", flows, "passed", pass,
+			"dropped", drop);
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
+/* Whether the single argument is --json; -EINVAL if it is something else. */
+static int wants_json(int argc, char **argv)
+{
+	if (argc == 1)
+		return 0;
+	return argc == 2 && !strcmp(argv[1], "--json") ? 1 : -EINVAL;
+}
+
+static int guard_status(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	int json = wants_json(argc, argv);
+	struct status s = { 0 };
+	char err[512] = "";
+	int ret;
+
+	if (json < 0)
+		return usage("status [--json]");
+	ret = status_read(conf->guard.pin_dir, &s, err, sizeof(err));
+	if (ret)
+		return failed(ret, "status", err);
+	if (json)
+		status_print_json(&s);
+	else
+		status_print(&s);
+	for (size_t i = 0; i < s.n_interfaces; i++)
+		if (!s.interfaces[i].ifindex || s.interfaces[i].got == HG_GUARD_AUTO)
+			return HG_EXIT_FAILED;
+	return HG_EXIT_OK;
+}
+
+static int guard_policy(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	struct hg_guard *g = NULL;
+	char err[512] = "";
+	int policy, ret;
+
+	policy = argc == 2 ? hg_policy_parse(argv[1]) : -EINVAL;
+	if (policy < 0)
+		return usage("policy monitor|initiated|sealed");
+	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	if (!ret)
+		ret = host->set_policy(g, policy);
+	host->close(g);
+	return ret ? failed(ret, "policy", err) : HG_EXIT_OK;
+}
+
+struct flows_out {
+	json_t *list; /* NULL: text */
+	time_t now;
+};
+
+static const char *proto_name(unsigned int proto, char buf[static 8])
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmp6";
+	}
+	snprintf(buf, 8, "%u", proto);
+	return buf;
+}
+
+static int flow_print(void *ctx, int table, const struct hg_flow_key *key, const struct hg_flow *f)
+{
+	const char *state = f->state < 3 ? states[f->state] : "?";
+	char local[INET6_ADDRSTRLEN], remote[INET6_ADDRSTRLEN], number[8];
+	const char *proto = proto_name(key->proto, number);
+	struct flows_out *out = ctx;
+	json_int_t idle = out->now - f->last_s;
+
+	hg_addr_print(&key->local, local);
+	hg_addr_print(&key->remote, remote);
+	if (!out->list) {
+		printf("%-7s %-5s %s %u > %s %u %s channel %u idle %llds out %u/%llu in %u/%llu\n",
+		       tables[table], proto, local, ntohs(key->local_port), remote,
+		       ntohs(key->remote_port), state, f->channel, (long long)idle, f->packets_out,
+		       (unsigned long long)f->bytes_out, f->packets_in,
+		       (unsigned long long)f->bytes_in);
+		return 0;
+	}
+	json_array_append_new(
+		out->list,
+		json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:I, s:I}",
+			  "table", tables[table], "proto", proto, "local", local, "local_port",
+			  ntohs(key->local_port), "remote", remote, "remote_port",
+			  ntohs(key->remote_port), "state", state, "channel", f->channel, "idle",
+			  idle, "packets_out", (json_int_t)f->packets_out, "bytes_out",
+			  (json_int_t)f->bytes_out, "packets_in", (json_int_t)f->packets_in,
+			  "bytes_in", (json_int_t)f->bytes_in));
+	return 0;
+}
+
+static int guard_flows(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	int json = wants_json(argc, argv);
+	struct hg_guard *g = NULL;
+	struct flows_out out = { 0 };
+	struct timespec now;
+	char err[512] = "";
+	int ret;
+
+	if (json < 0)
+		return usage("flows [--json]");
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	out.now = now.tv_sec;
+	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	if (ret)
+		return failed(ret, "flows", err);
+	out.list = json ? json_array() : NULL;
+	ret = host->flows(g, flow_print, &out);
+	host->close(g);
+	if (!ret && json) {
+		json_dumpf(out.list, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(out.list);
+	return ret ? failed(ret, "flows", err) : HG_EXIT_OK;
+}
+
+static int guard_probe(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	struct hg_guard_options o;
+	char err[512] = "";
+	int ret;
+
+	if (argc > 1)
+		return usage("probe");
+	ret = hg_guard_options_conf(&o, conf, err, sizeof(err));
+	if (!ret)
+		ret = host->probe(&o, err, sizeof(err));
+	if (ret)
+		return failed(ret, "probe", err);
+	printf("%s: this kernel takes %s\n", host->name, o.object);
+	return HG_EXIT_OK;
+}
+
+const struct hg_subcommand hg_guard_subcommands[] = {
+	{ "guard on", "[INTERFACE...]", "guard the interfaces of the file, or these", guard_on },
+	{ "guard off", "", "take the guard away", guard_off },
+	{ "guard status", "[--json]", "interfaces, policy, flow tables, counters", guard_status },
+	{ "guard policy", "NAME", "monitor, initiated or sealed", guard_policy },
+	{ "guard flows", "[--json]", "the flows that the device has opened", guard_flows },
+	{ "guard probe", "", "try whether this kernel takes the guard", guard_probe },
+	{ 0 },
+};

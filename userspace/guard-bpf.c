@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The BPF host of the guard: attach, adopt, open, detach. The agent and the command line call it
+ * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c and guard-maps.c are its parts.
+ *
+ * attach() is one list of steps whatever is there already: load with the maps that fit, bring every
+ * interface to these programs, write the configuration, make the new pins the pins. Where everything
+ * is the same nothing is touched; where a step fails the earlier ones are undone.
+ */
+#include "guard-bpf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <net/if.h>
+#include <sys/random.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+static int check_options(const struct hg_guard_options *o, struct hg_error *e)
+{
+	if (!o->n_interfaces || o->n_interfaces > HG_GUARD_INTERFACES_MAX)
+		return hg_error_set(e, -EINVAL, "%zu interfaces to guard; 1 to %d are possible",
+				    o->n_interfaces, HG_GUARD_INTERFACES_MAX);
+	if (!hg_policy_name(o->config.policy))
+		return hg_error_set(e, -EINVAL, "policy %u does not exist", o->config.policy);
+	if (!o->flows_kept || !o->flows_inside || !o->flows_outside)
+		return hg_error_set(e, -EINVAL, "a flow table of size 0 can hold no flow");
+	for (size_t i = 0; i < o->n_interfaces; i++) {
+		if (!hg_guard_mode_name(o->interfaces[i].wanted))
+			return hg_error_set(e, -EINVAL, "mode %u does not exist",
+					    o->interfaces[i].wanted);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(o->interfaces[i].name, o->interfaces[j].name))
+				return hg_error_set(e, -EINVAL, "interface %s is named twice",
+						    o->interfaces[i].name);
+	}
+	return 0;
+}
+
+static int probe(const struct hg_guard_options *o, char *err, size_t err_size)
+{
+	struct hg_error e = { err, err_size };
+	struct hg_bpf_programs b;
+	int ret = hg_programs_load(&b, o, NULL, &e);
+
+	if (!ret)
+		hg_programs_close(&b);
+	return ret;
+}
+
+/* A guard that looks at these maps; the descriptors are duplicates. */
+static int guard_of(const struct hg_pins *p, const int maps[HG_MAPS], struct hg_guard **guard)
+{
+	struct hg_guard *g = hg_guard_new(p->dir);
+
+	if (!g)
+		return -ENOMEM;
+	for (int i = 0; i < HG_MAPS; i++) {
+		g->maps[i] = fcntl(maps[i], F_DUPFD_CLOEXEC, 0);
+		if (g->maps[i] < 0)
+			goto failed;
+	}
+	g->state = fcntl(p->state, F_DUPFD_CLOEXEC, 0);
+	if (g->state < 0)
+		goto failed;
+	*guard = g;
+	return 0;
+failed:
+	hg_guard_free(g);
+	return -EMFILE;
+}
+
+static int open_pins(const struct hg_pins *p, struct hg_guard **guard, struct hg_error *e)
+{
+	struct hg_guard_config c = { 0 };
+	struct hg_guard *g = NULL;
+	char path[PATH_MAX];
+	int maps[HG_MAPS], n, ret = 0;
+
+	for (n = 0; n < HG_MAPS; n++) {
+		hg_pins_path(p, path, "maps", hg_bpf_map_names[n], "");
+		maps[n] = bpf_obj_get(path);
+		if (maps[n] < 0) {
+			ret = hg_error_set(e, -errno, "cannot open %s: %s; attach again", path,
+					   strerror(errno));
+			goto out;
+		}
+	}
+	ret = guard_of(p, maps, &g);
+	if (!ret)
+		ret = hg_maps_get_config(g, &c);
+	if (!ret && c.abi != HG_GUARD_ABI)
+		ret = hg_error_set(e, -EPROTO,
+				   "the guard at %s speaks ABI %u, this program %u; attach again",
+				   p->dir, c.abi, HG_GUARD_ABI);
+	if (ret)
+		hg_guard_free(g);
+	else
+		*guard = g;
+out:
+	while (n--)
+		close(maps[n]);
+	return ret;
+}
+
+/* Frees the slots of interfaces that have gone, so that the record never fills up. */
+static void forget_gone(const struct hg_pins *p)
+{
+	struct hg_bpf_attachment a;
+
+	for (__u32 slot = 0; slot < HG_GUARD_INTERFACES_MAX; slot++) {
+		char name[IF_NAMESIZE];
+
+		if (hg_pins_record_read(p, slot, &a) || !a.ifindex || !a.mode)
+			continue;
+		if (!hg_attachment_alive(p, &a) &&
+		    (a.netns != hg_netns_self() || !if_indextoname(a.ifindex, name)))
+			hg_attachment_remove(p, slot, NULL);
+	}
+}
+
+/* With the pins locked. What fails here leaves interfaces and pins as they were. */
+static int attach_locked(struct hg_guard_options *o, struct hg_pins *p, struct hg_guard **guard,
+			 struct hg_error *e)
+{
+	struct hg_bpf_programs b;
+	struct hg_attach_run *r = calloc(1, sizeof(*r));
+	struct hg_guard *g = NULL;
+	int ret;
+
+	if (!r)
+		return -ENOMEM;
+	hg_pins_sweep(p);
+	forget_gone(p);
+	ret = hg_programs_load(&b, o, p, e);
+	if (ret)
+		goto out;
+	r->pins = p;
+	r->programs = &b;
+	r->error = e;
+	ret = b.fresh_maps ? hg_maps_configure(b.maps, o, true, e) : 0;
+	for (size_t i = 0; !ret && i < o->n_interfaces; i++)
+		ret = hg_attachment_make(r, &o->interfaces[i]);
+	if (!ret && !b.fresh_maps)
+		ret = hg_maps_configure(b.maps, o, false, e);
+	if (!ret)
+		ret = guard_of(p, b.maps, &g);
+	if (!ret)
+		ret = hg_pins_commit(p, e);
+	if (ret) {
+		hg_guard_free(g);
+		hg_attachment_undo(r);
+	} else {
+		hg_attachment_settle(r, o);
+		*guard = g;
+	}
+	hg_attach_run_close(r);
+	hg_programs_close(&b);
+out:
+	if (ret)
+		hg_pins_sweep(p);
+	free(r);
+	return ret;
+}
+
+static int attach(struct hg_guard_options *o, struct hg_guard **guard, char *err, size_t err_size)
+{
+	struct hg_guard_options made = *o;
+	struct hg_error e = { err, err_size };
+	struct hg_pins p;
+	int ret = check_options(o, &e);
+
+	if (ret)
+		return ret;
+	if (!made.config.seed && getrandom(&made.config.seed, sizeof(made.config.seed), 0) < 0)
+		return hg_error_set(&e, -errno, "no random numbers: %s", strerror(errno));
+	ret = hg_pins_lock(&p, o->pin_dir, true, &e);
+	if (ret)
+		return ret;
+	ret = attach_locked(&made, &p, guard, &e);
+	if (ret && p.made)
+		hg_pins_remove(&p, NULL);
+	hg_pins_unlock(&p);
+	if (!ret)
+		*o = made;
+	return ret;
+}
+
+static int open_pinned(const char *pin_dir, struct hg_guard **guard, char *err, size_t err_size)
+{
+	struct hg_error e = { err, err_size };
+	struct hg_pins p;
+	int ret;
+
+	hg_libbpf_reset();
+	ret = hg_pins_lock(&p, pin_dir, false, &e);
+	if (ret)
+		return ret;
+	ret = open_pins(&p, guard, &e);
+	hg_pins_unlock(&p);
+	return ret;
+}
+
+static int detach(const char *pin_dir, char *err, size_t err_size)
+{
+	struct hg_error e = { err, err_size };
+	struct hg_pins p;
+	int ret;
+
+	hg_libbpf_reset();
+	ret = hg_pins_lock(&p, pin_dir, false, &e);
+	if (ret)
+		return ret;
+	for (__u32 slot = 0; !ret && slot < HG_GUARD_INTERFACES_MAX; slot++)
+		ret = hg_attachment_remove(&p, slot, &e);
+	if (!ret)
+		ret = hg_pins_remove(&p, &e);
+	hg_pins_unlock(&p);
+	return ret;
+}
+
+static int interfaces(struct hg_guard *g, struct hg_guard_interface *list, size_t *n)
+{
+	struct hg_pins p = { .lock = -1, .state = g->state };
+	struct hg_bpf_attachment a;
+	size_t count = 0;
+
+	snprintf(p.dir, sizeof(p.dir), "%s", g->pin_dir);
+	for (__u32 slot = 0; slot < HG_GUARD_INTERFACES_MAX; slot++) {
+		struct hg_guard_interface *i = &list[count];
+		int ret = hg_pins_record_read(&p, slot, &a);
+
+		if (ret)
+			return ret;
+		if (!a.ifindex)
+			continue;
+		*i = (struct hg_guard_interface){ .wanted = a.mode, .ifindex = a.ifindex };
+		memcpy(i->name, a.name, sizeof(i->name));
+		if (a.netns == hg_netns_self() && !if_indextoname(a.ifindex, i->name)) {
+			memcpy(i->name, a.name, sizeof(i->name));
+			i->ifindex = 0;
+		}
+		if (i->ifindex && hg_attachment_alive(&p, &a))
+			i->got = a.mode;
+		count++;
+	}
+	*n = count;
+	return 0;
+}
+
+const struct hg_guard_ops hg_guard_bpf = {
+	.name = "bpf",
+	.probe = probe,
+	.attach = attach,
+	.open = open_pinned,
+	.close = hg_guard_free,
+	.detach = detach,
+	.interfaces = interfaces,
+	.get_config = hg_maps_get_config,
+	.set_policy = hg_maps_set_policy,
+	.set_profile = hg_maps_set_profile,
+	.counters = hg_maps_counters,
+	.windows = hg_maps_windows,
+	.flows = hg_maps_flows,
+	.flow_counts = hg_maps_flow_counts,
+	.flow_sizes = hg_maps_flow_sizes,
+	.event_fd = hg_maps_event_fd,
+	.events = hg_maps_events,
+};

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The pinned directory of the guard: what makes it outlive the process that attached it. Called by
+ * guard-bpf.c around every change, with the directory locked, so that two attachers never mix.
+ *
+ * A directory is complete when maps/ and programs/ hold what the object has. An interrupted run
+ * leaves at most NAME-next pins, which the next run sweeps away, and records whose interface is not
+ * attached, which the next attach or detach puts right.
+ */
+#include "guard-bpf.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <bpf/bpf.h>
+
+#define NEXT "-next"
+#define LOCK_WAIT_MS 5000 /* an attach takes well under a second, most of it in the verifier */
+#define LOCK_STEP_MS 10
+
+static const char *const subs[] = { "links", "programs", "maps" };
+#define SUBS (sizeof(subs) / sizeof(subs[0]))
+
+int hg_error_set(struct hg_error *e, int ret, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (e && e->text && e->size) {
+		va_start(ap, fmt);
+		vsnprintf(e->text, e->size, fmt, ap);
+		va_end(ap);
+	}
+	return ret;
+}
+
+char *hg_pins_path(const struct hg_pins *p, char *buf, const char *sub, const char *name,
+		   const char *suffix)
+{
+	int n = snprintf(buf, PATH_MAX, "%s/%s%s%s%s", p->dir, sub, *name ? "/" : "", name, suffix);
+
+	if (n >= PATH_MAX) /* cannot be: dir is a quarter of it, names are kernel names */
+		buf[0] = '\0';
+	return buf;
+}
+
+__u64 hg_netns_self(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
+}
+
+/* On a bpffs only BPF objects can be pinned, so the record of interfaces is an array map. */
+static int state_open(struct hg_pins *p, bool make, struct hg_error *e)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	char path[PATH_MAX];
+	int fd;
+
+	hg_pins_path(p, path, "state", "", "");
+	fd = bpf_obj_get(path);
+	if (fd < 0 && errno == ENOENT && make) {
+		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "hg_state", sizeof(__u32),
+				    sizeof(struct hg_bpf_attachment), HG_GUARD_INTERFACES_MAX,
+				    NULL);
+		if (fd < 0)
+			return hg_error_set(e, -errno, "cannot make a BPF map: %s%s",
+					    strerror(errno),
+					    errno == EPERM
+						    ? "; the guard needs CAP_BPF and CAP_NET_ADMIN"
+						    : "");
+		if (bpf_obj_pin(fd, path)) {
+			hg_error_set(e, -errno, "cannot pin %s: %s", path, strerror(errno));
+			close(fd);
+			return -EIO;
+		}
+	}
+	if (fd < 0)
+		return hg_error_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.type != BPF_MAP_TYPE_ARRAY ||
+	    info.value_size != sizeof(struct hg_bpf_attachment) ||
+	    info.max_entries != HG_GUARD_INTERFACES_MAX) {
+		close(fd);
+		return hg_error_set(e, -EEXIST,
+				    "%s is not a guard's of this version; turn that guard off with "
+				    "the program that made it",
+				    path);
+	}
+	p->state = fd;
+	return 0;
+}
+
+static int make_directories(struct hg_pins *p, struct hg_error *e)
+{
+	char parent[sizeof(p->dir)], path[PATH_MAX];
+	struct statfs fs;
+	char *slash;
+
+	strcpy(parent, p->dir);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return hg_error_set(e, -EINVAL, "%s: pin_dir must be a directory on a bpffs",
+				    p->dir);
+	*slash = '\0';
+	if (statfs(parent, &fs))
+		return hg_error_set(e, -errno, "%s: %s", parent, strerror(errno));
+	if (fs.f_type != BPF_FS_MAGIC)
+		return hg_error_set(e, -EINVAL,
+				    "%s is not on a bpffs; mount one: mount -t bpf bpf %s", parent,
+				    parent);
+	if (!mkdir(p->dir, 0700))
+		p->made = true;
+	else if (errno != EEXIST)
+		return hg_error_set(e, -errno, "cannot make %s: %s", p->dir, strerror(errno));
+	for (size_t i = 0; i < SUBS; i++)
+		if (mkdir(hg_pins_path(p, path, subs[i], "", ""), 0700) && errno != EEXIST)
+			return hg_error_set(e, -errno, "cannot make %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* Locks the directory that is there now: one that was removed while we waited does not count. */
+static int lock_directory(struct hg_pins *p, struct hg_error *e)
+{
+	const struct timespec step = { 0, LOCK_STEP_MS * 1000000L };
+	struct stat held, now;
+	int fd;
+
+	for (int waited = 0; waited < LOCK_WAIT_MS; waited += LOCK_STEP_MS) {
+		fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		if (!flock(fd, LOCK_EX | LOCK_NB)) {
+			if (!fstat(fd, &held) && !stat(p->dir, &now) && held.st_ino == now.st_ino) {
+				p->lock = fd;
+				return 0;
+			}
+			close(fd);
+			return -EAGAIN;
+		}
+		close(fd);
+		nanosleep(&step, NULL);
+	}
+	return hg_error_set(e, -EBUSY, "%s: another process has been changing the guard for %d s",
+			    p->dir, LOCK_WAIT_MS / 1000);
+}
+
+int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error *e)
+{
+	int ret;
+
+	*p = (struct hg_pins){ .lock = -1, .state = -1 };
+	if (!*dir || strlen(dir) >= sizeof(p->dir))
+		return hg_error_set(e, -ENAMETOOLONG, "pin_dir: empty or too long");
+	strcpy(p->dir, dir);
+	do {
+		if (make) {
+			ret = make_directories(p, e);
+			if (ret)
+				return ret;
+		}
+		ret = lock_directory(p, e);
+	} while (ret == -EAGAIN || (make && ret == -ENOENT));
+	if (ret == -ENOENT)
+		return hg_error_set(e, ret, "no guard is pinned at %s", dir);
+	if (ret)
+		return ret;
+	ret = state_open(p, make, e);
+	if (ret)
+		hg_pins_unlock(p);
+	return ret == -ENOENT ? hg_error_set(e, ret, "no guard is pinned at %s", dir) : ret;
+}
+
+void hg_pins_unlock(struct hg_pins *p)
+{
+	if (p->state >= 0)
+		close(p->state);
+	if (p->lock >= 0)
+		close(p->lock);
+	p->state = p->lock = -1;
+}
+
+static bool is_next(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > strlen(NEXT) && !strcmp(name + n - strlen(NEXT), NEXT);
+}
+
+/* Calls each() for every pin below dir/sub; stops at the first failure. */
+static int each_pin(const struct hg_pins *p, const char *sub,
+		    int (*each)(int dir, const char *name))
+{
+	char path[PATH_MAX];
+	struct dirent *d;
+	DIR *dir = opendir(hg_pins_path(p, path, sub, "", ""));
+	int ret = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (!ret && (d = readdir(dir)))
+		if (d->d_name[0] != '.')
+			ret = each(dirfd(dir), d->d_name);
+	closedir(dir);
+	return ret;
+}
+
+static int sweep_one(int dir, const char *name)
+{
+	if (is_next(name))
+		unlinkat(dir, name, 0);
+	return 0;
+}
+
+static int commit_one(int dir, const char *name)
+{
+	char final[NAME_MAX + 1];
+
+	if (!is_next(name))
+		return 0;
+	snprintf(final, sizeof(final), "%.*s", (int)(strlen(name) - strlen(NEXT)), name);
+	return renameat(dir, name, dir, final) ? -errno : 0;
+}
+
+static int remove_one(int dir, const char *name)
+{
+	return unlinkat(dir, name, 0) ? -errno : 0;
+}
+
+void hg_pins_sweep(const struct hg_pins *p)
+{
+	for (size_t i = 0; i < SUBS; i++)
+		each_pin(p, subs[i], sweep_one);
+}
+
+int hg_pins_commit(const struct hg_pins *p, struct hg_error *e)
+{
+	int ret;
+
+	for (size_t i = 0; i < SUBS; i++) {
+		ret = each_pin(p, subs[i], commit_one);
+		if (ret)
+			return hg_error_set(e, ret, "%s/%s: cannot rename a pin: %s", p->dir,
+					    subs[i], strerror(-ret));
+	}
+	return 0;
+}
+
+int hg_pins_remove(struct hg_pins *p, struct hg_error *e)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	for (size_t i = 0; i < SUBS; i++) {
+		ret = each_pin(p, subs[i], remove_one);
+		hg_pins_path(p, path, subs[i], "", "");
+		if (!ret && rmdir(path) && errno != ENOENT)
+			ret = -errno;
+		if (ret)
+			return hg_error_set(e, ret, "cannot remove %s: %s", path, strerror(-ret));
+	}
+	if (unlink(hg_pins_path(p, path, "state", "", "")) && errno != ENOENT)
+		return hg_error_set(e, -errno, "cannot remove %s: %s", path, strerror(errno));
+	if (rmdir(p->dir))
+		return hg_error_set(e, -errno, "cannot remove %s: %s", p->dir, strerror(errno));
+	return 0;
+}
+
+static char *link_path(const struct hg_pins *p, char *buf, __u32 ifindex)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", ifindex);
+	return hg_pins_path(p, buf, "links", name, "");
+}
+
+int hg_pins_link_get(const struct hg_pins *p, __u32 ifindex)
+{
+	char path[PATH_MAX];
+	int fd = bpf_obj_get(link_path(p, path, ifindex));
+
+	return fd < 0 ? -errno : fd;
+}
+
+int hg_pins_link_put(const struct hg_pins *p, __u32 ifindex, int fd)
+{
+	char path[PATH_MAX];
+
+	return bpf_obj_pin(fd, link_path(p, path, ifindex)) ? -errno : 0;
+}
+
+void hg_pins_link_drop(const struct hg_pins *p, __u32 ifindex)
+{
+	char path[PATH_MAX];
+
+	unlink(link_path(p, path, ifindex));
+}
+
+int hg_pins_record_read(const struct hg_pins *p, __u32 slot, struct hg_bpf_attachment *a)
+{
+	return bpf_map_lookup_elem(p->state, &slot, a) ? -errno : 0;
+}
+
+int hg_pins_record_write(const struct hg_pins *p, __u32 slot, const struct hg_bpf_attachment *a)
+{
+	return bpf_map_update_elem(p->state, &slot, a, BPF_ANY) ? -errno : 0;
+}

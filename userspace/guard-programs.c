@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One load of the object file, for guard-bpf.c. A guard that runs keeps its maps, and so its flows
+ * and counters, whenever their layout is the one of the object; its programs too when they are the
+ * same instructions over the same maps, which the kernel's tag and map numbers tell.
+ */
+#include "guard-bpf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#define PROG_MAPS_MAX 64 /* maps of one program; the object has a quarter of that */
+
+const char *const hg_bpf_prog_names[HG_PROGS] = {
+	[HG_PROG_XDP] = "hg_xdp",	   [HG_PROG_IN] = "hg_tc_in",
+	[HG_PROG_IN_L3] = "hg_tc_in_l3",   [HG_PROG_OUT] = "hg_tc_out",
+	[HG_PROG_OUT_L3] = "hg_tc_out_l3",
+};
+
+const char *const hg_bpf_map_names[HG_MAPS] = {
+	[HG_MAP_CONFIG] = "hg_config",	       [HG_MAP_PEERS] = "hg_peers",
+	[HG_MAP_RULES] = "hg_rules",	       [HG_MAP_TRUSTED] = "hg_trusted",
+	[HG_MAP_COUNTERS] = "hg_counters",     [HG_MAP_WINDOWS] = "hg_windows",
+	[HG_MAP_KEPT] = "hg_flows_kept",       [HG_MAP_INSIDE] = "hg_flows_inside",
+	[HG_MAP_OUTSIDE] = "hg_flows_outside", [HG_MAP_EVENTS] = "hg_events",
+};
+
+static __thread char said[256];
+
+/*
+ * libbpf explains itself only through a process-wide printer. Of a verifier's log the last line
+ * before the statistics says what was refused.
+ */
+static int listen(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char *text, *line, *save = NULL;
+
+	if (level != LIBBPF_WARN || vasprintf(&text, fmt, ap) < 0)
+		return 0;
+	if (strstr(text, "BEGIN PROG LOAD LOG")) {
+		const char *last = "";
+
+		for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+			if (strncmp(line, "processed ", 10) && !strstr(line, "PROG LOAD LOG"))
+				last = line;
+		snprintf(said + strlen(said), sizeof(said) - strlen(said), ": %s", last);
+	} else if (!strstr(said, "load failed")) {
+		snprintf(said, sizeof(said), "%.*s", (int)strcspn(text, "\n"), text);
+	}
+	free(text);
+	return 0;
+}
+
+void hg_libbpf_reset(void)
+{
+	said[0] = '\0';
+	libbpf_set_print(listen);
+}
+
+const char *hg_libbpf_said(void)
+{
+	return said;
+}
+
+static int pinned(const struct hg_pins *p, const char *sub, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (!p)
+		return -ENOENT;
+	fd = bpf_obj_get(hg_pins_path(p, path, sub, name, ""));
+	return fd < 0 ? -errno : fd;
+}
+
+static bool is_flow_table(const char *name)
+{
+	return !strncmp(name, "hg_flows_", 9);
+}
+
+/* Same layout; the size of a flow table is what it was made with. */
+static bool map_fits(int fd, const struct bpf_map *m)
+{
+	struct bpf_map_info i = { 0 };
+	__u32 len = sizeof(i);
+
+	return !bpf_obj_get_info_by_fd(fd, &i, &len) && i.type == bpf_map__type(m) &&
+	       i.key_size == bpf_map__key_size(m) && i.value_size == bpf_map__value_size(m) &&
+	       i.map_flags == bpf_map__map_flags(m) &&
+	       (is_flow_table(bpf_map__name(m)) || i.max_entries == bpf_map__max_entries(m));
+}
+
+/* The maps are of one ABI or of another as a whole: half of each would mean nothing. */
+static bool maps_fit(struct bpf_object *object, const struct hg_pins *p)
+{
+	struct hg_guard_config config;
+	struct bpf_map *m;
+	__u32 zero = 0;
+	bool fit = true;
+	int fd;
+
+	bpf_object__for_each_map(m, object)
+	{
+		fd = pinned(p, "maps", bpf_map__name(m));
+		if (fd < 0)
+			return false;
+		fit = map_fits(fd, m);
+		if (fit && !strcmp(bpf_map__name(m), hg_bpf_map_names[HG_MAP_CONFIG]))
+			fit = !bpf_map_lookup_elem(fd, &zero, &config) &&
+			      config.abi == HG_GUARD_ABI;
+		close(fd);
+		if (!fit)
+			return false;
+	}
+	return true;
+}
+
+static int reuse_maps(struct bpf_object *object, const struct hg_pins *p)
+{
+	struct bpf_map *m;
+	int fd, ret = 0;
+
+	bpf_object__for_each_map(m, object)
+	{
+		fd = pinned(p, "maps", bpf_map__name(m));
+		if (fd < 0)
+			return fd;
+		ret = bpf_map__reuse_fd(m, fd);
+		close(fd);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int size_tables(struct bpf_object *object, const struct hg_guard_options *o)
+{
+	const unsigned int sizes[3] = { o->flows_kept, o->flows_inside, o->flows_outside };
+	struct bpf_map *m;
+	int ret;
+
+	for (int i = 0; i < 3; i++) {
+		m = bpf_object__find_map_by_name(object, hg_bpf_map_names[HG_MAP_KEPT + i]);
+		ret = m ? bpf_map__set_max_entries(m, sizes[i]) : -ENOENT;
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int prog_info(int fd, struct bpf_prog_info *info, __u32 maps[PROG_MAPS_MAX])
+{
+	__u32 len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	info->nr_map_ids = PROG_MAPS_MAX;
+	info->map_ids = (__u64)(unsigned long)maps;
+	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
+}
+
+static bool same_program(int a, int b)
+{
+	__u32 ma[PROG_MAPS_MAX] = { 0 }, mb[PROG_MAPS_MAX] = { 0 };
+	struct bpf_prog_info ia, ib;
+
+	return !prog_info(a, &ia, ma) && !prog_info(b, &ib, mb) &&
+	       !memcmp(ia.tag, ib.tag, sizeof(ia.tag)) && ia.nr_map_ids == ib.nr_map_ids &&
+	       !memcmp(ma, mb, sizeof(ma));
+}
+
+/* Takes the pinned programs if they are what was just loaded, all of them. */
+static void keep_programs(struct hg_bpf_programs *b, const struct hg_pins *p)
+{
+	int old[HG_PROGS];
+	int n;
+
+	for (n = 0; n < HG_PROGS; n++) {
+		old[n] = pinned(p, "programs", hg_bpf_prog_names[n]);
+		if (old[n] < 0 || !same_program(old[n], b->progs[n])) {
+			n += old[n] >= 0;
+			goto differ;
+		}
+	}
+	for (n = 0; n < HG_PROGS; n++) {
+		close(b->progs[n]);
+		b->progs[n] = old[n];
+	}
+	b->fresh_progs = false;
+	return;
+differ:
+	while (n--)
+		close(old[n]);
+}
+
+static int pin_next(const struct hg_bpf_programs *b, const struct hg_pins *p, struct hg_error *e)
+{
+	char path[PATH_MAX];
+	struct bpf_map *m;
+
+	if (b->fresh_maps) {
+		bpf_object__for_each_map(m, b->object)
+		{
+			hg_pins_path(p, path, "maps", bpf_map__name(m), "-next");
+			if (bpf_obj_pin(bpf_map__fd(m), path))
+				goto failed;
+		}
+	}
+	for (int i = 0; b->fresh_progs && i < HG_PROGS; i++) {
+		hg_pins_path(p, path, "programs", hg_bpf_prog_names[i], "-next");
+		if (bpf_obj_pin(b->progs[i], path))
+			goto failed;
+	}
+	return 0;
+failed:
+	return hg_error_set(e, -errno, "cannot pin %s: %s", path, strerror(errno));
+}
+
+/* Own descriptors of what the object holds, so that pinned ones can take their place. */
+static int take_descriptors(struct hg_bpf_programs *b, const char *file, struct hg_error *e)
+{
+	for (int i = 0; i < HG_PROGS; i++) {
+		struct bpf_program *p = bpf_object__find_program_by_name(b->object,
+									 hg_bpf_prog_names[i]);
+
+		b->progs[i] = p ? dup(bpf_program__fd(p)) : -1;
+		if (b->progs[i] < 0)
+			return hg_error_set(e, -EINVAL,
+					    "%s: has no program %s; it is not the "
+					    "guard's object of this version",
+					    file, hg_bpf_prog_names[i]);
+	}
+	for (int i = 0; i < HG_MAPS; i++) {
+		struct bpf_map *m = bpf_object__find_map_by_name(b->object, hg_bpf_map_names[i]);
+
+		b->maps[i] = m ? bpf_map__fd(m) : -1;
+		if (b->maps[i] < 0)
+			return hg_error_set(e, -EINVAL,
+					    "%s: has no map %s; it is not the guard's "
+					    "object of this version",
+					    file, hg_bpf_map_names[i]);
+	}
+	return 0;
+}
+
+static int open_object(struct hg_bpf_programs *b, const struct hg_guard_options *o,
+		       const struct hg_pins *p, struct hg_error *e)
+{
+	struct bpf_map *m;
+	int ret;
+
+	b->object = bpf_object__open_file(o->object, NULL);
+	if (!b->object)
+		return hg_error_set(e, -errno, "%s: %s", o->object, *said ? said : strerror(errno));
+	bpf_object__for_each_map(m, b->object) if (bpf_map__is_internal(m)) return hg_error_set(
+		e, -EINVAL,
+		"%s: has global variables, which a restarted "
+		"agent could not take over",
+		o->object);
+	ret = size_tables(b->object, o);
+	if (ret)
+		return hg_error_set(e, ret, "%s: cannot size the flow tables: %s", o->object,
+				    strerror(-ret));
+	b->fresh_maps = !p || !maps_fit(b->object, p);
+	ret = b->fresh_maps ? 0 : reuse_maps(b->object, p);
+	if (ret)
+		return hg_error_set(e, ret, "%s: cannot take over the pinned maps: %s", o->object,
+				    strerror(-ret));
+	return 0;
+}
+
+int hg_programs_load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
+		     const struct hg_pins *p, struct hg_error *e)
+{
+	int ret;
+
+	*b = (struct hg_bpf_programs){ .fresh_progs = true };
+	memset(b->progs, -1, sizeof(b->progs));
+	hg_libbpf_reset();
+	ret = open_object(b, o, p, e);
+	if (ret)
+		goto failed;
+	ret = bpf_object__load(b->object);
+	if (ret) {
+		hg_error_set(e, ret, "%s: the kernel refuses the guard: %s%s", o->object,
+			     *said ? said : strerror(-ret),
+			     ret == -EPERM ? "; it needs CAP_BPF and CAP_NET_ADMIN" : "");
+		goto failed;
+	}
+	ret = take_descriptors(b, o->object, e);
+	if (ret)
+		goto failed;
+	if (!b->fresh_maps)
+		keep_programs(b, p);
+	ret = p ? pin_next(b, p, e) : 0;
+	if (!ret)
+		return 0;
+failed:
+	hg_programs_close(b);
+	return ret;
+}
+
+void hg_programs_close(struct hg_bpf_programs *b)
+{
+	for (int i = 0; i < HG_PROGS; i++)
+		if (b->progs[i] >= 0)
+			close(b->progs[i]);
+	bpf_object__close(b->object);
+	*b = (struct hg_bpf_programs){ 0 };
+	memset(b->progs, -1, sizeof(b->progs));
+}

@@ -17,6 +17,7 @@ DATADIR ?= $(PREFIX)/share/heliograph
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 # make's own defaults (cc, ar) give way; CC or AR of the environment or command line do not.
 ifeq ($(origin CC),default)
 CC = $(CROSS_COMPILE)gcc
@@ -141,7 +142,7 @@ lint:
 	$(Q)scripts/lint --build $(O) $(T)
 
 places = bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' data='$(DATADIR)' man='$(MANDIR)' \
-	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)'
+	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)' sysusers='$(SYSUSERSDIR)'
 install: all
 	$(Q)scripts/install --build '$(O)' --destdir '$(DESTDIR)' $(places)
 

@@ -2,3 +2,8 @@
 store-srcs := userspace/store.c userspace/store-property.c userspace/store-journal.c
 test-srcs-tests/agent/store_test := $(store-srcs)
 test-libs-tests/agent/store_test := -lsqlite3
+detect-srcs := userspace/detect.c userspace/targets.c userspace/profile.c
+test-srcs-tests/agent/profile_test := userspace/profile.c
+test-libs-tests/agent/profile_test := -ljansson
+test-srcs-tests/agent/detect_test := $(detect-srcs)
+test-libs-tests/agent/detect_test := -ljansson $(event-libs)

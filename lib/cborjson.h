@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Property values between CBOR (on the wire) and JSON (in databases, on sockets, for handlers).
- * The JSON data model only: null, booleans, integers of -2^63..2^63-1, doubles, text, arrays, maps
- * with text keys. Depth at most 16.
+ * The JSON data model only: null, booleans, integers of -2^63..2^63-1, finite doubles, text
+ * without U+0000, arrays, maps with text keys. Depth at most HG_CBOR_DEPTH_MAX.
  */
 #ifndef HG_LIB_CBORJSON_H
 #define HG_LIB_CBORJSON_H
@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include "slice.h"
 
-/* Encodes deterministically. Returns bytes written, -ENOSPC, -EINVAL (depth), -EILSEQ (text). */
+/* Encodes deterministically. Returns bytes written, -ENOSPC, -ENOMEM, -EINVAL (depth), -EILSEQ (text). */
 long hg_cbor_from_json(const json_t *value, void *buf, size_t size);
 
 /* Decodes exactly one item. Returns a new reference, or NULL with errno EBADMSG or ENOMEM. */

@@ -7,6 +7,8 @@
  * mirror answers each with one response. A message is a frame: 32-bit big-endian length of what
  * follows, then one deterministic CBOR item (RFC 8949 section 4.2.1), at most HG_WIRE_MAX bytes.
  *
+ * All 64-bit numbers stay below 2^63: databases keep them in signed columns.
+ *
  * Both sides number their changes from 1 and never reuse a number within an epoch. A cursor says
  * "I hold everything up to this number durably". A receiver never acknowledges before its commit.
  */
@@ -22,6 +24,11 @@
 #define HG_WIRE_REPORTS_MAX 64	      /* per message */
 #define HG_WIRE_NAME_MAX 64	      /* bytes of a property or action name */
 #define HG_WIRE_VALUE_MAX (16 * 1024) /* bytes of one value as CBOR */
+#define HG_WIRE_UID_MAX 64
+#define HG_WIRE_DETAIL_MAX 256 /* bytes of text for people */
+#define HG_WIRE_BUDGET                                                                             \
+	(HG_WIRE_MAX - 640) /* for changes, commands and reports: 640 is more than the rest */
+#define HG_WIRE_KEY_FREE 64
 #define HG_EPOCH_LEN 16
 
 /* The life of a command; only device-side states travel in reports. */
@@ -117,21 +124,33 @@ struct hg_wire_response {
 };
 
 /*
- * Encode one frame, length prefix included, into buf. Returns its length, -ENOSPC if it does not
- * fit in size or HG_WIRE_MAX, -EINVAL if the message breaks a rule above.
+ * Encode one frame, length prefix included, into buf. Returns its length, -ENOSPC if it does not fit
+ * in size or HG_WIRE_MAX, -EINVAL if the message breaks a rule above. Values are taken as they are: they come
+ * from hg_cbor_from_json() or from a decoded message.
  */
 long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size);
 long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t size);
 
-/* Bytes of the frame that starts at buf: 0 if fewer than 4 bytes, -EMSGSIZE if over the limit. */
+/*
+ * Encoded bytes of one element. A message fits if its elements together take at most HG_WIRE_BUDGET: the
+ * sender stops before it is spent, and (a mirror) sets HG_RESPONSE_MORE.
+ */
+size_t hg_wire_change_size(const struct hg_wire_change *c);
+size_t hg_wire_command_size(const struct hg_wire_command *c);
+size_t hg_wire_report_size(const struct hg_wire_report *r);
+
+/*
+ * Bytes of the frame that starts at buf, prefix included: 0 if fewer than 4 bytes are there, -EMSGSIZE if
+ * it is empty or over the limit.
+ */
 long hg_wire_frame_len(const void *buf, size_t len);
 
 /*
  * Decode one CBOR item (without length prefix). Slices point into `in`. Arrays are taken from
  * `room`, which the caller keeps as long as the message; its contents are this function's. Strict:
- * non-canonical, duplicate or unknown keys below 0, wrong types, broken limits and trailing bytes
- * are -EBADMSG, with the place in *at (offset in `in`). Unknown keys >= 64 are skipped: later minor
- * versions use them.
+ * what is not deterministic, unknown keys below HG_WIRE_KEY_FREE, wrong types, broken limits and trailing bytes
+ * are -EBADMSG, with the place in *at (offset in `in`); another version is -EPROTONOSUPPORT. Keys from
+ * HG_WIRE_KEY_FREE on are skipped: later minor versions use them. *out is untouched on failure.
  */
 struct hg_wire_room {
 	struct hg_wire_change changes[HG_WIRE_CHANGES_MAX];

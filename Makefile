@@ -46,8 +46,8 @@ warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 comma := ,
 hardening := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 san := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-all_cflags = -std=gnu11 -D_GNU_SOURCE -DHG_VERSION='"$(VERSION)"' \
-	-DHG_SYSCONFDIR='"$(SYSCONFDIR)"' -DHG_BPFDIR='"$(BPFDIR)"' -DHG_DATADIR='"$(DATADIR)"' \
+all_cflags = -std=gnu11 -D_GNU_SOURCE -DHG_VERSION=\"$(VERSION)\" \
+	-DHG_SYSCONFDIR=\"$(SYSCONFDIR)\" -DHG_BPFDIR=\"$(BPFDIR)\" -DHG_DATADIR=\"$(DATADIR)\" \
 	$(pg-cflags) \
 	$(warn) $(hardening) $(san) $(CFLAGS)
 all_ldflags = -pie -Wl,-z,relro,-z,now $(san) $(LDFLAGS)
@@ -113,7 +113,7 @@ $(O)/libhg.a: $(patsubst %.c,$(O)/%.o,$(lib-srcs)) $(O)/libhg.a.link
 -include $(patsubst %.o,%.d,$(sort $(objects)))
 
 # How each file is compiled, for clang-tidy, cppcheck and editors.
-entry = {"directory":"$(CURDIR)","file":"$(1)","command":"$(subst ",\",$(2)) -c $(1)"}
+entry = {"directory":"$(CURDIR)","file":"$(1)","command":"$(subst ",\",$(subst \,\\,$(2))) -c $(1)"}
 c-files = $(patsubst $(O)/%.o,%.c,$(sort $(objects)))
 $(O)/compile_commands.json: $(O)/.flags FORCE
 	@: $(file >$@,[$(subst } {,}$(comma){,$(strip \

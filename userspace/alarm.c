@@ -2,8 +2,8 @@
 /*
  * Sender: what this device has to say to the collector and has not been confirmed yet. The agent
  * makes one at start; the detector and `heliograph alarm test` hand it statements. Each is signed
- * once; repeats are the same bytes, so the collector knows them by their counter. Repeats come after 1, 2,
- * 4 ... s with jitter, because the flood that is being reported drops alarms too.
+ * once; repeats are the same bytes, so the collector knows them by their counter. Repeats come
+ * after 1, 2, 4 ... s with jitter, because the flood that is being reported drops alarms too.
  *
  * Nothing here is believed before its signature has been checked, and an answer only ever
  * stops a repeat or asks for the enrolment, at most once a second.

@@ -25,7 +25,7 @@ struct hg_alarm_options {
 	 * store reserves them in blocks). Returns 0 if there is none now.
 	 */
 	uint64_t (*next_counter)(void *ctx);
-	/* Called once when the collector has confirmed a statement, or refused it (-EKEYREJECTED). May be NULL. */
+	/* Called once a statement was confirmed, or refused (-EKEYREJECTED). May be NULL. */
 	void (*answered)(void *ctx, uint64_t counter, int result);
 	void *ctx;
 };

@@ -5,8 +5,8 @@
  * descriptor; it never drops a packet, and what it holds is sized at start.
  *
  * Failed openings: those that nobody answered within LAG seconds, plus those refused. The guard
- * counts openings and answers but not which belongs to which, so the unanswered ones are the greatest value
- * so far of openings(t - LAG) - answers(t): never more than there really are.
+ * counts openings and answers but not which belongs to which, so the unanswered ones are the
+ * greatest value so far of openings(t - LAG) - answers(t): never more than there really are.
  */
 #include "detect.h"
 
@@ -20,7 +20,8 @@
 
 #define LAG 4 /* seconds an answer may take: a SYN, its copies after 1 and 3 s, and a slow link */
 
-/* Statements of an episode: at once, after SETTLE with the targets seen by then, then each UPDATE. */
+/* Statements of an episode: at once, after SETTLE with the targets seen by then, then each UPDATE.
+ */
 #define SETTLE 2
 #define UPDATE 15
 

@@ -21,8 +21,8 @@ struct hg_detect_options {
 
 	/*
 	 * Sends a statement about this device: class, feature, channel, value, bound, own address,
-	 * targets and episode are set; episode 0 begins one, and its number is returned in *episode.
-	 * Not 0: it could not be sent and is made again with the next second's numbers.
+	 * targets and episode are set; episode 0 begins one, and its number is returned in
+	 * *episode. Not 0: it could not be sent and is made again with the next second's numbers.
 	 */
 	int (*alarm)(void *ctx, const struct hg_alarm *alarm, uint64_t *episode);
 	void *ctx;
@@ -33,8 +33,8 @@ struct hg_detect *hg_detect_new(const struct hg_detect_options *options);
 void hg_detect_free(struct hg_detect *d);
 
 /*
- * One second's work; now_ms is CLOCK_MONOTONIC. The first call only takes the counters' base. Returns 0, or
- * -errno if the guard could not be read (nothing is scored then).
+ * One second's work; now_ms is CLOCK_MONOTONIC. The first call only takes the counters' base.
+ * Returns 0, or -errno if the guard could not be read (nothing is scored then).
  */
 int hg_detect_tick(struct hg_detect *d, uint64_t now_ms);
 

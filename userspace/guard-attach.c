@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * One guarded interface: XDP or tc ingress, and tc egress. Called by guard-bpf.c with the pins locked.
+ * One guarded interface: XDP or tc ingress, and tc egress. Called by guard-bpf.c with the pins
+ * locked.
  *
- * Every change goes to the undo list first, so that a failure on the third interface leaves the first
- * two as they were. Egress comes before ingress, or the device's next packet would open no flow and its
- * answer be dropped; what replaces a program stands before the old one goes.
+ * Every change goes to the undo list first, so that a failure on the third interface leaves the
+ * first two as they were. Egress comes before ingress, or the device's next packet would open no
+ * flow and its answer be dropped; what replaces a program stands before the old one goes.
  */
 #include "guard-bpf.h"
 
@@ -362,7 +363,8 @@ static int link_update(struct hg_attach_run *r, __u32 ifindex, int link, __u32 i
 	return 0;
 }
 
-/* XDP in one mode. The two modes exclude each other, so tc guards while one makes room for the other. */
+/* XDP in one mode. The two modes exclude each other, so tc guards while one makes room for the
+ * other. */
 static int xdp_set(struct hg_attach_run *r, __u32 slot, struct hg_bpf_attachment *a, int mode)
 {
 	const int *progs = r->programs->progs;
@@ -429,7 +431,7 @@ static int ingress_auto(struct hg_attach_run *r, __u32 slot, struct hg_bpf_attac
 int hg_attachment_make(struct hg_attach_run *r, struct hg_guard_interface *i)
 {
 	const int *progs = r->programs->progs;
-	struct hg_bpf_attachment a;
+	struct hg_bpf_attachment a = { 0 };
 	unsigned int ifindex = if_nametoindex(i->name);
 	struct hg_undo *u;
 	int slot, mode, ret, l3;
@@ -484,7 +486,7 @@ static bool is_wanted(const struct hg_guard_options *o, __u32 ifindex)
 
 void hg_attachment_settle(struct hg_attach_run *r, const struct hg_guard_options *o)
 {
-	struct hg_bpf_attachment a;
+	struct hg_bpf_attachment a = { 0 };
 
 	for (__u32 slot = 0; slot < HG_GUARD_INTERFACES_MAX; slot++) {
 		if (hg_pins_record_read(r->pins, slot, &a) || !a.ifindex)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The BPF host of the guard: attach, adopt, open, detach. The agent and the command line call it
- * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c and guard-maps.c are its parts.
+ * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c and guard-maps.c are its
+ * parts.
  *
  * attach() is one list of steps whatever is there already: load with the maps that fit, bring every
- * interface to these programs, write the configuration, make the new pins the pins. Where everything
- * is the same nothing is touched; where a step fails the earlier ones are undone.
+ * interface to these programs, write the configuration, make the new pins the pins. Where
+ * everything is the same nothing is touched; where a step fails the earlier ones are undone.
  */
 #include "guard-bpf.h"
 

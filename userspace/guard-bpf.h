@@ -3,8 +3,8 @@
  * Inside the BPF host of the guard; nobody else includes it. Three nouns:
  *
  *   pins        the directory on a bpffs that keeps the guard alive, locked while it is changed
- *   programs    one load of the object file, which shares the pinned maps if their layout is the same
- *   attachment  one guarded interface, recorded in the pinned map `state`
+ *   programs    one load of the object file, which shares the pinned maps if their layout is the
+ * same attachment  one guarded interface, recorded in the pinned map `state`
  *
  *   PIN_DIR/state          array of struct hg_bpf_attachment, written before the kernel is changed
  *   PIN_DIR/maps/NAME      every map of the object

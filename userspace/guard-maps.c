@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The maps of an open guard: configuration and profile written, counters, windows, flows and events
- * read. Called through hg_guard_bpf by the agent and the command line, which may do so at the same time.
+ * read. Called through hg_guard_bpf by the agent and the command line, which may do so at the same
+ * time.
  *
  * Peers and rules have two banks, as heliograph.h says. The one not in force is filled, with zeros
- * behind its last row, and then the generation is counted up: a packet sees a whole set at any moment.
+ * behind its last row, and then the generation is counted up: a packet sees a whole set at any
+ * moment.
  */
 #include "guard-bpf.h"
 
@@ -68,7 +70,8 @@ int hg_maps_get_config(struct hg_guard *g, struct hg_guard_config *config)
 	return ret;
 }
 
-/* A change of the configuration reads it first, and two may come at once: agent and command line. */
+/* A change of the configuration reads it first, and two may come at once: agent and command line.
+ */
 static int config_lock(struct hg_guard *g, struct hg_pins *p, struct hg_guard_config *c)
 {
 	int ret = hg_pins_lock(p, g->pin_dir, false, NULL);
@@ -140,8 +143,8 @@ int hg_maps_set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t 
 		goto out;
 	/*
 	 * The kernel copies the value word by word under the packets' eyes. So the counts are first
-	 * the larger ones, which the zero rows make harmless for both banks, and only the generation
-	 * changes in the second copy.
+	 * the larger ones, which the zero rows make harmless for both banks, and only the
+	 * generation changes in the second copy.
 	 */
 	c.n_peers = larger(c.n_peers, n_peers);
 	c.n_rules = larger(c.n_rules, n_rules);
@@ -317,7 +320,8 @@ int hg_maps_windows(struct hg_guard *g, struct hg_window by_channel[static HG_CH
 	return ret;
 }
 
-/* Reads a table in batches of whole hash buckets, so that deletions meanwhile cannot send us back. */
+/* Reads a table in batches of whole hash buckets, so that deletions meanwhile cannot send us back.
+ */
 static int table_read(int fd,
 		      int (*each)(void *ctx, const struct hg_flow_key *key,
 				  const struct hg_flow *flow),

@@ -221,7 +221,7 @@ static int configure(struct hg_store *s, uint64_t size_max)
 /* Refuses what is not ours before anything is written to it. */
 static int check(struct hg_store *s, int *version)
 {
-	int id, objects, bad, ret;
+	int id = 0, objects = 0, bad = 0, ret;
 
 	ret = pragma_int(s, "PRAGMA application_id", &id);
 	if (!ret)

@@ -163,7 +163,8 @@ static void put_target(struct hg_alarm *alarm, const struct group *g, unsigned i
 	out->packets = g->packets > UINT32_MAX ? UINT32_MAX : (uint32_t)g->packets;
 }
 
-/* A flood's other flows (name lookups, the rest of the channel) must not stand beside its target. */
+/* A flood's other flows (name lookups, the rest of the channel) must not stand beside its target.
+ */
 static void put_hosts(struct hg_alarm *alarm, const struct group *best, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -192,7 +193,7 @@ static void put_prefixes(const struct hg_targets *t, struct hg_alarm *alarm, uin
 
 enum hg_spread hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm)
 {
-	struct group best[HG_ALARM_TARGETS_MAX];
+	struct group best[HG_ALARM_TARGETS_MAX] = { 0 };
 	uint64_t packets = 0;
 	uint32_t covered;
 	size_t hosts, n;

@@ -15,8 +15,8 @@
  *   events     new flows, rate-limited                                  ring buffer
  *
  * The map of peers has 2 * HG_PEERS_MAX entries, that of rules 2 * HG_RULES_MAX: two banks. Entries
- * generation & 1 times the maximum and up are in force; a peer of role 0 and a rule of channel 0 end
- * a bank. Who changes them writes the whole other bank, then counts the generation up.
+ * generation & 1 times the maximum and up are in force; a peer of role 0 and a rule of channel 0
+ * end a bank. Who changes them writes the whole other bank, then counts the generation up.
  */
 #ifndef _UAPI_HELIOGRAPH_H
 #define _UAPI_HELIOGRAPH_H
@@ -87,7 +87,7 @@ struct hg_guard_config {
 	__u32 tcp_closing_s;
 	__u32 icmp_s;
 	__u32 other_s;
-	__u32 config_rate; /* ARP, ND, DHCP, IGMP/MLD, link packets accepted per second, each kind */
+	__u32 config_rate; /* ARP, ND, DHCP, IGMP/MLD, link packets a second, each kind */
 	__u32 n_trusted;   /* prefixes in the trusted map */
 };
 

@@ -83,11 +83,13 @@ static void open_flow(unsigned int channel, uint32_t remote, uint16_t port, uint
 		      uint32_t packets, int answered)
 {
 	struct hg_window *w = &guard.windows[channel];
-	struct hg_flow_key *k = &guard.flows[guard.n_flows].key;
-	struct hg_flow *f = &guard.flows[guard.n_flows].flow;
+	struct hg_flow_key *k;
+	struct hg_flow *f;
 
 	if (guard.n_flows == FLOWS_MAX)
 		return;
+	k = &guard.flows[guard.n_flows].key;
+	f = &guard.flows[guard.n_flows].flow;
 	memset(k, 0, sizeof(*k));
 	memset(f, 0, sizeof(*f));
 	k->local.a[2] = k->remote.a[2] = htonl(0xffff);

@@ -61,13 +61,13 @@ static void check_plain(void)
 	is_str(a.value, "40it's", "a second statement is prepared beside the first");
 	ask(&a, "SELECT current_setting('search_path')", 0, NULL);
 	is_str(a.value, "quiet", "search_path is set");
-	ask(&a, "SELECT 1 / $1::int", 1, (const char *[]) { "0" });
+	ask(&a, "SELECT 1 / $1::int", 1, (const char *[]){ "0" });
 	is_str(a.state, "22012", "an error carries its SQLSTATE");
 	ask(&a, "SELECT nonsense(", 0, NULL);
 	is_str(a.state, "42601", "a statement that cannot be prepared says so");
 	ask(&a, "SELECT nonsense(", 0, NULL);
 	is_str(a.state, "42601", "and says so the second time");
-	ask(&a, "SELECT coalesce($1::text, 'null')", 1, (const char *[]) { NULL });
+	ask(&a, "SELECT coalesce($1::text, 'null')", 1, (const char *[]){ NULL });
 	is_str(a.value, "null", "a null parameter is null");
 }
 

@@ -21,6 +21,16 @@
 #endif
 
 /*
+ * Between two stages of work on one object in memory: the next stage reads the object again. To the
+ * BPF verifier what is read from memory is unknown, so it checks each stage once, and not once for
+ * each way through the stages before.
+ */
+static hg_inline void hg_stage(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
+/*
  * Loads of header fields. The hosts give packets whose network header is aligned to four bytes
  * (NET_IP_ALIGN), and every header's length is a multiple of four, so these are single loads.
  */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What the verdict asks of its host: a few tables. Each host (BPF maps, kernel hash tables, arrays
+ * in a test) includes this header, defines struct hg_host and the hg_host_ functions, and then
+ * includes verdict.h. There are no callbacks: everything is inlined.
+ *
+ * Pointers into tables stay good while one packet is judged. Two processors may write to the same
+ * entry at once: every value is such that the loser's loss is harmless.
+ */
+#ifndef HG_CORE_HOST_H
+#define HG_CORE_HOST_H
+
+#include "packet.h"
+
+enum hg_table {
+	HG_TABLE_KEPT = 0, /* to mirror and collector: nothing else can push these out */
+	HG_TABLE_INSIDE,   /* in a channel of the profile, or to another peer */
+	HG_TABLE_OUTSIDE,
+};
+
+/*
+ * Slots of the prefilter: one 32-KiB page of seconds, small enough for a first-level cache. A slot
+ * holds when a flow that hashes to it last had traffic; most junk falls on an idle slot and costs
+ * no table lookup.
+ */
+#define HG_SLOTS 8192
+
+struct hg_slots {
+	__u32 used_s[HG_SLOTS]; /* 0: never */
+};
+
+enum hg_rate_kind { /* two of each: to the device alone, and to a link-layer group */
+		    HG_RATE_ARP = 0,
+		    HG_RATE_ND = 2,
+		    HG_RATE_DHCP = 4,
+		    HG_RATE_MULTICAST = 6,
+		    HG_RATE_LINK = 8,
+		    HG_RATE_EVENT = 10,
+		    HG_RATE_KEPT = 11,
+		    HG_RATE_MAX = 12,
+};
+
+struct hg_rate {
+	__u32 second, count;
+};
+
+/* One per guard. */
+struct hg_moments {
+	__u32 seen_s;	/* last packet of a flow */
+	__u32 asked4_s; /* last DHCP question of the device, 0: never */
+	__u32 asked6_s;
+	__u32 pad;
+};
+
+/* A datagram whose first fragment passed; its key has the identification in place of ports. */
+struct hg_fragment {
+	__u32 first_s;
+	__u8 channel;
+	__u8 pad[3];
+};
+
+struct hg_host;
+
+static const struct hg_guard_config *hg_host_config(struct hg_host *h);
+static __u32 hg_host_seconds(struct hg_host *h);
+static struct hg_moments *hg_host_moments(struct hg_host *h);
+static __u32 *hg_host_slot(struct hg_host *h, __u32 hash);
+static struct hg_rate *hg_host_rate(struct hg_host *h, __u32 kind);
+static const struct hg_peer *hg_host_peer(struct hg_host *h, __u32 i);
+static const struct hg_rule *hg_host_rule(struct hg_host *h, __u32 i);
+static struct hg_window *hg_host_window(struct hg_host *h, __u32 channel);
+static int hg_host_trusts(struct hg_host *h, const struct hg_addr *a);
+
+static struct hg_flow *hg_host_flow(struct hg_host *h, enum hg_table t,
+				    const struct hg_flow_key *k);
+static int hg_host_flow_add(struct hg_host *h, enum hg_table t, const struct hg_flow_key *k,
+			    const struct hg_flow *f);
+static void hg_host_flow_remove(struct hg_host *h, enum hg_table t, const struct hg_flow_key *k);
+static struct hg_fragment *hg_host_fragment(struct hg_host *h, const struct hg_flow_key *k);
+static void hg_host_fragment_add(struct hg_host *h, const struct hg_flow_key *k,
+				 const struct hg_fragment *f);
+static void hg_host_event(struct hg_host *h, const struct hg_flow_key *k, __u8 channel);
+
+#endif

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The verdict about one packet, with its reason. hg_verdict_out() learns flows from what the device
+ * sends and passes everything; hg_verdict_in() lets in what belongs to those flows, and what a host
+ * needs to have an address. Neither reads more than the packet and the host's tables.
+ *
+ * Included after the host's functions of host.h.
+ */
+#ifndef HG_CORE_VERDICT_H
+#define HG_CORE_VERDICT_H
+
+#include "flow.h"
+#include "host.h"
+#include "match.h"
+
+#define HG_FRAGMENT_S 30     /* as long as Linux waits for the rest (ipfrag_time) */
+#define HG_DHCP_ASKED_S 64   /* longest wait of a client between two tries, RFC 2131 4.1 */
+#define HG_EVENTS_PER_S 1000 /* what a slow reader on a small device still reads */
+#define HG_KEPT_PER_S 32     /* new flows to mirror and collector that go to the kept table */
+
+static hg_inline int hg_reason_drops(int reason)
+{
+	return reason >= HG_DROP_NO_FLOW;
+}
+
+/* Keyed: who does not know the seed cannot aim at a slot. */
+static hg_inline __u32 hg_key_hash(__u64 seed, const struct hg_flow_key *k)
+{
+	__u64 x = seed ^ ((__u64)k->remote.a[0] << 32 | k->remote.a[1]);
+
+	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9ull;
+	x ^= (__u64)k->remote.a[2] << 32 | k->remote.a[3];
+	x = (x ^ x >> 32) * 0x94d049bb133111ebull;
+	x ^= (__u64)k->local_port << 32 | (__u64)k->remote_port << 8 | k->proto;
+	x = (x ^ x >> 31) * 0x9e3779b97f4a7c15ull;
+	return x >> 32;
+}
+
+/* At most `limit` a second; a burst across two seconds may be twice that. */
+static hg_inline int hg_rate_allows(struct hg_host *h, __u32 kind, __u32 limit, __u32 now_s)
+{
+	struct hg_rate *r = hg_host_rate(h, kind);
+
+	if (!r)
+		return 0;
+	if (r->second != now_s) {
+		r->second = now_s;
+		r->count = 0;
+	}
+	if (r->count >= limit)
+		return 0;
+	r->count++;
+	return 1;
+}
+
+static hg_inline int hg_judge_rate(struct hg_host *h, const struct hg_packet *p, __u32 kind,
+				   int reason)
+{
+	__u32 group = p->flags & HG_PACKET_GROUP ? 1 : 0;
+
+	if (!hg_rate_allows(h, kind + group, hg_host_config(h)->config_rate, hg_host_seconds(h)))
+		return HG_DROP_RATE;
+	return reason;
+}
+
+static hg_inline int hg_was_lately(__u32 then_s, __u32 now_s, __u32 lately_s)
+{
+	return then_s && now_s - then_s <= lately_s;
+}
+
+/* Marks that something with this key had traffic, for hg_maybe_known(). */
+static hg_inline void hg_mark_used(struct hg_host *h, const struct hg_flow_key *k, __u32 now_s)
+{
+	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
+	struct hg_moments *m = hg_host_moments(h);
+
+	/* Written only when it changes: otherwise the line would travel between processors. */
+	if (m && m->seen_s != now_s)
+		m->seen_s = now_s;
+	now_s = now_s ? now_s : 1;
+	if (slot && *slot != now_s)
+		*slot = now_s;
+}
+
+/*
+ * False if no flow with this key can be alive. Time is that of the last packet of any flow, which
+ * spares the junk path the clock: it runs behind, so a slot seems younger than it is, never older.
+ */
+static hg_inline int hg_maybe_known(struct hg_host *h, const struct hg_flow_key *k, __u32 longest_s)
+{
+	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
+	struct hg_moments *m;
+
+	if (!slot || !*slot)
+		return 0;
+	m = hg_host_moments(h);
+	return m && (__s32)(m->seen_s - *slot) <= (__s32)longest_s;
+}
+
+static hg_inline __u32 hg_flow_longest(const struct hg_guard_config *c, __u8 proto)
+{
+	__u32 opening = hg_flow_timeout(c, proto, HG_FLOW_OPENING);
+	__u32 closing = hg_flow_timeout(c, proto, HG_FLOW_CLOSING);
+	__u32 longest = hg_flow_timeout(c, proto, HG_FLOW_ESTABLISHED);
+
+	longest = opening > longest ? opening : longest;
+	return closing > longest ? closing : longest;
+}
+
+/* The entry with this key, alive or not, wherever it is. */
+static hg_inline struct hg_flow *hg_flow_find(struct hg_host *h, const struct hg_flow_key *k)
+{
+	struct hg_flow *f = hg_host_flow(h, HG_TABLE_KEPT, k);
+
+	if (!f)
+		f = hg_host_flow(h, HG_TABLE_INSIDE, k);
+	return f ? f : hg_host_flow(h, HG_TABLE_OUTSIDE, k);
+}
+
+/* The flow of an inbound packet, or of one that an ICMP error quotes; NULL if none is alive. */
+static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_packet *p)
+{
+	const struct hg_guard_config *c = hg_host_config(h);
+	struct hg_flow *f;
+
+	if (!hg_maybe_known(h, &p->key, hg_flow_longest(c, p->key.proto)))
+		return 0;
+	f = hg_flow_find(h, &p->key);
+	if (!f || !hg_flow_is_alive(c, p->key.proto, f, hg_host_seconds(h)))
+		return 0;
+	return c->policy == HG_POLICY_SEALED && !f->roles ? 0 : f;
+}
+
+static hg_inline void hg_count_in(struct hg_host *h, __u8 channel, const struct hg_packet *p,
+				  int news)
+{
+	struct hg_window *w = hg_host_window(h, channel);
+
+	if (!w)
+		return;
+	w->packets_in += p->segments;
+	w->bytes_in += p->bytes;
+	if (news == HG_NEWS_ANSWERED)
+		w->answered++;
+	else if (news == HG_NEWS_REFUSED)
+		w->refused++;
+}
+
+static hg_inline void hg_count_out(struct hg_host *h, __u8 channel, const struct hg_packet *p,
+				   int opened)
+{
+	struct hg_window *w = hg_host_window(h, channel);
+
+	if (!w)
+		return;
+	w->packets_out += p->segments;
+	w->bytes_out += p->bytes;
+	w->flows += opened;
+}
+
+/*
+ * Fragments of one datagram share addresses, identification and, for IPv4, protocol (IPv6 may say
+ * it only in the first). One that the device sends must not let in one with the same number.
+ */
+static hg_inline void hg_fragment_key(struct hg_flow_key *k, const struct hg_packet *p)
+{
+	*k = p->key;
+	k->local_port = (__be16)p->fragment_id;
+	k->remote_port = (__be16)(p->fragment_id >> 16);
+	if (!hg_addr_is_ipv4(&p->key.local))
+		k->proto = HG_IP_FRAGMENT;
+	k->pad[0] = p->flags & HG_PACKET_OUT;
+}
+
+static hg_inline void hg_fragment_begin(struct hg_host *h, const struct hg_packet *p, __u8 channel)
+{
+	struct hg_fragment n = { .first_s = hg_host_seconds(h), .channel = channel };
+	struct hg_flow_key k;
+
+	hg_fragment_key(&k, p);
+	hg_host_fragment_add(h, &k, &n);
+	hg_mark_used(h, &k, n.first_s);
+}
+
+static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const struct hg_packet *p)
+{
+	struct hg_fragment *f;
+	struct hg_flow_key k;
+
+	hg_fragment_key(&k, p);
+	if (!hg_maybe_known(h, &k, HG_FRAGMENT_S))
+		return 0;
+	f = hg_host_fragment(h, &k);
+	return f && hg_host_seconds(h) - f->first_s <= HG_FRAGMENT_S ? f : 0;
+}
+
+static hg_inline int hg_judge_fragment(struct hg_host *h, const struct hg_packet *p)
+{
+	struct hg_fragment *f = hg_fragment_of(h, p);
+
+	if (!f)
+		return HG_DROP_FRAGMENT;
+	hg_count_in(h, f->channel, p, HG_NEWS_NONE);
+	return HG_PASS_FRAGMENT;
+}
+
+static hg_inline int hg_judge_error(struct hg_host *h, const struct hg_packet *p)
+{
+	struct hg_flow *f = hg_flow_of(h, p);
+	struct hg_window *w;
+
+	if (!f)
+		return HG_DROP_ICMP;
+	if (p->flags & HG_PACKET_UNREACHABLE && hg_flow_refuse(f)) {
+		w = hg_host_window(h, f->channel);
+		if (w)
+			w->refused++;
+	}
+	return HG_PASS_RELATED;
+}
+
+/*
+ * A DHCP server's word to the client, which has no flow: it asked all, one answers. Broadcast
+ * cannot come from afar. Anything else passes only if the device asked lately, over IPv6 only to
+ * the link-local address it asked from.
+ */
+static hg_inline int hg_is_dhcp(struct hg_host *h, const struct hg_packet *p)
+{
+	struct hg_moments *m = hg_host_moments(h);
+
+	if (p->key.proto != HG_IP_UDP || !m)
+		return 0;
+	if (!hg_addr_is_ipv4(&p->key.local))
+		return p->key.remote_port == (__be16)HG_NET16(547) &&
+		       p->key.local_port == (__be16)HG_NET16(546) &&
+		       hg_addr_is_link_local(&p->key.local) &&
+		       hg_was_lately(m->asked6_s, hg_host_seconds(h), HG_DHCP_ASKED_S);
+	if (p->key.remote_port != (__be16)HG_NET16(67) || p->key.local_port != (__be16)HG_NET16(68))
+		return 0;
+	return !~p->key.local.a[3] ||
+	       hg_was_lately(m->asked4_s, hg_host_seconds(h), HG_DHCP_ASKED_S);
+}
+
+/* Why nothing lets this packet in. */
+static hg_inline int hg_judge_stranger(struct hg_host *h, const struct hg_packet *p)
+{
+	switch (p->key.proto) {
+	case HG_IP_UDP:
+		if (hg_is_dhcp(h, p))
+			return hg_judge_rate(h, p, HG_RATE_DHCP, HG_PASS_DHCP);
+		return HG_DROP_NO_FLOW;
+	case HG_IP_TCP:
+		return HG_DROP_NO_FLOW;
+	case HG_IP_ICMP:
+	case HG_IP_ICMPV6:
+		return HG_DROP_ICMP;
+	}
+	return HG_DROP_PROTO;
+}
+
+static hg_inline int hg_judge_flow(struct hg_host *h, const struct hg_packet *p)
+{
+	struct hg_flow *f = hg_flow_of(h, p);
+	int reason, news;
+	__u32 now_s;
+
+	if (!f)
+		return hg_judge_stranger(h, p);
+	now_s = hg_host_seconds(h);
+	reason = hg_flow_receive(f, p, now_s, &news);
+	if (reason != HG_PASS_FLOW)
+		return reason;
+	hg_count_in(h, f->channel, p, news);
+	hg_mark_used(h, &p->key, now_s);
+	if (p->flags & HG_PACKET_FIRST)
+		hg_fragment_begin(h, p, f->channel);
+	return reason;
+}
+
+static hg_inline int hg_judge(struct hg_host *h, const struct hg_packet *p)
+{
+	switch (p->kind) {
+	case HG_PACKET_FLOW:
+		return hg_judge_flow(h, p);
+	case HG_PACKET_ERROR:
+		return hg_judge_error(h, p);
+	case HG_PACKET_FRAGMENT:
+		return hg_judge_fragment(h, p);
+	case HG_PACKET_ICMP:
+		return HG_DROP_ICMP;
+	case HG_PACKET_ND:
+		return hg_judge_rate(h, p, HG_RATE_ND, HG_PASS_ND);
+	case HG_PACKET_MULTICAST:
+		return hg_judge_rate(h, p, HG_RATE_MULTICAST, HG_PASS_MULTICAST);
+	case HG_PACKET_ARP:
+		return hg_judge_rate(h, p, HG_RATE_ARP, HG_PASS_ARP);
+	case HG_PACKET_LINK:
+		return hg_judge_rate(h, p, HG_RATE_LINK, HG_PASS_LINK);
+	case HG_PACKET_MALFORMED:
+		return HG_DROP_MALFORMED;
+	case HG_PACKET_TRUNCATED:
+		return HG_DROP_TRUNCATED;
+	}
+	return HG_DROP_LINK;
+}
+
+/* Judges an inbound packet. Under the monitor policy the reason is the same; the host passes it. */
+static hg_inline int hg_verdict_in(struct hg_host *h, const struct hg_packet *p)
+{
+	int reason = hg_judge(h, p);
+
+	if (!hg_reason_drops(reason) || !hg_host_config(h)->n_trusted)
+		return reason;
+	if (p->kind > HG_PACKET_MULTICAST)
+		return reason;
+	if (!hg_host_trusts(h, p->kind == HG_PACKET_ERROR ? &p->sender : &p->key.remote))
+		return reason;
+	return HG_PASS_TRUSTED;
+}
+
+/* Finds the flow's peer and channel, p->roles and p->channel. Both loops run over a bank in force.
+ */
+static hg_inline void hg_match_flow(struct hg_host *h, struct hg_packet *p)
+{
+	__u32 bank = hg_host_config(h)->generation & 1, i;
+	const struct hg_peer *peer;
+	const struct hg_rule *rule;
+
+	p->roles = 0;
+	p->channel = 0;
+	for (i = 0; i < HG_PEERS_MAX; i++) {
+		hg_stage();
+		peer = hg_host_peer(h, bank * HG_PEERS_MAX + i);
+		if (!peer || !peer->role)
+			break;
+		if (hg_peer_matches(peer, &p->key))
+			p->roles |= peer->role;
+	}
+	for (i = 0; i < HG_RULES_MAX; i++) {
+		hg_stage();
+		rule = hg_host_rule(h, bank * HG_RULES_MAX + i);
+		if (!rule || !rule->channel)
+			break;
+		if (hg_rule_matches(rule, &p->key, p->roles)) {
+			p->channel = rule->channel & (HG_CHANNELS_MAX - 1);
+			break;
+		}
+	}
+	hg_stage();
+}
+
+static hg_inline enum hg_table hg_table_for(__u8 channel, __u8 roles)
+{
+	if (roles & (HG_PEER_MIRROR | HG_PEER_COLLECTOR))
+		return HG_TABLE_KEPT;
+	return channel || roles ? HG_TABLE_INSIDE : HG_TABLE_OUTSIDE;
+}
+
+/*
+ * A flood at the mirror itself must not churn the kept table: what comes faster than any device
+ * needs goes to the next one, which always has room.
+ */
+static hg_inline void hg_flow_put(struct hg_host *h, const struct hg_flow_key *k, enum hg_table t,
+				  const struct hg_flow *f, __u32 now_s)
+{
+	if (t == HG_TABLE_KEPT && hg_rate_allows(h, HG_RATE_KEPT, HG_KEPT_PER_S, now_s) &&
+	    !hg_host_flow_add(h, HG_TABLE_KEPT, k, f))
+		return;
+	if (t != HG_TABLE_OUTSIDE)
+		hg_host_flow_add(h, HG_TABLE_INSIDE, k, f);
+	else
+		hg_host_flow_add(h, HG_TABLE_OUTSIDE, k, f);
+}
+
+/* Removes the entry with this key wherever it is. */
+static hg_inline void hg_flow_forget(struct hg_host *h, const struct hg_flow_key *k)
+{
+	hg_host_flow_remove(h, HG_TABLE_KEPT, k);
+	hg_host_flow_remove(h, HG_TABLE_INSIDE, k);
+	hg_host_flow_remove(h, HG_TABLE_OUTSIDE, k);
+}
+
+/*
+ * The packet begins a flow, or its flow was matched against older rules. An entry with this key,
+ * dead or alive, may be in any table.
+ */
+static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p, int opens)
+{
+	__u32 generation = hg_host_config(h)->generation, now_s = hg_host_seconds(h);
+	enum hg_table to;
+	struct hg_flow *old, f;
+
+	hg_match_flow(h, p);
+	hg_flow_open(&f, p, generation, now_s);
+	to = hg_table_for(p->channel, p->roles);
+	old = hg_flow_find(h, &p->key);
+	if (old && !opens) {
+		f = *old;
+		f.channel = p->channel;
+		f.roles = p->roles;
+		f.generation = generation;
+		hg_flow_send(&f, p, now_s);
+	}
+	if (old && hg_table_for(old->channel, old->roles) == to) {
+		*old = f;
+	} else {
+		if (old)
+			hg_flow_forget(h, &p->key);
+		hg_flow_put(h, &p->key, to, &f, now_s);
+	}
+	hg_count_out(h, p->channel, p, opens);
+	if (p->flags & HG_PACKET_FIRST)
+		hg_fragment_begin(h, p, p->channel);
+	if (opens && hg_rate_allows(h, HG_RATE_EVENT, HG_EVENTS_PER_S, now_s))
+		hg_host_event(h, &p->key, p->channel);
+}
+
+static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *p, __u32 now_s)
+{
+	struct hg_moments *m;
+
+	if (p->key.proto != HG_IP_UDP)
+		return;
+	if (p->key.remote_port == (__be16)HG_NET16(67) &&
+	    p->key.local_port == (__be16)HG_NET16(68)) {
+		m = hg_host_moments(h);
+		if (m)
+			m->asked4_s = now_s ? now_s : 1;
+	} else if (p->key.remote_port == (__be16)HG_NET16(547) &&
+		   p->key.local_port == (__be16)HG_NET16(546)) {
+		m = hg_host_moments(h);
+		if (m)
+			m->asked6_s = now_s ? now_s : 1;
+	}
+}
+
+static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
+{
+	const struct hg_guard_config *c = hg_host_config(h);
+	struct hg_flow *f = hg_flow_find(h, &p->key);
+	__u32 now_s = hg_host_seconds(h);
+	int opens;
+
+	hg_learn_asked(h, p, now_s);
+	opens = !f || !hg_flow_is_alive(c, p->key.proto, f, now_s);
+	if (opens && !hg_flow_may_open(p)) {
+		hg_count_out(h, 0, p, 0);
+		return;
+	}
+	hg_mark_used(h, &p->key, now_s);
+	if (!opens)
+		opens = hg_flow_reopens(p, f);
+	if (opens || f->generation != c->generation) {
+		hg_stage();
+		hg_learn_match(h, p, opens);
+		return;
+	}
+	hg_flow_send(f, p, now_s);
+	hg_count_out(h, f->channel, p, 0);
+	if (p->flags & HG_PACKET_FIRST)
+		hg_fragment_begin(h, p, f->channel);
+}
+
+/* Learns from a packet of the device, which passes whatever it is. */
+static hg_inline int hg_verdict_out(struct hg_host *h, struct hg_packet *p)
+{
+	struct hg_fragment *f;
+
+	switch (p->kind) {
+	case HG_PACKET_FLOW:
+		hg_learn_flow(h, p);
+		break;
+	case HG_PACKET_FRAGMENT:
+		f = hg_fragment_of(h, p);
+		hg_count_out(h, f ? f->channel : 0, p, 0);
+		break;
+	case HG_PACKET_ARP: /* chores of every host, not the model's traffic */
+	case HG_PACKET_ND:
+	case HG_PACKET_MULTICAST:
+	case HG_PACKET_LINK:
+		break;
+	default:
+		hg_count_out(h, 0, p, 0);
+	}
+	return HG_PASS_OUT;
+}
+
+#endif

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guard in the kernel: XDP or tc judge what comes, tc learns from what goes. The rules are in
+ * core/verdict.h; here are its tables, as maps, and the five programs that user space attaches
+ * (userspace/guard-*.c). Sizes of the flow tables are set at load.
+ *
+ * Only UAPI headers and plain helpers of kernel 5.15 are used, no BTF of the kernel, no atomics and
+ * no calls between functions, so that 32-bit JITs take it.
+ */
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include "../core/host.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hg_guard_config);
+} hg_config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * HG_PEERS_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_peer);
+} hg_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * HG_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_rule);
+} hg_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hg_prefix);
+	__type(value, __u8);
+} hg_trusted SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HG_REASON_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} hg_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HG_CHANNELS_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_window);
+} hg_windows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct hg_flow_key);
+	__type(value, struct hg_flow);
+} hg_flows_kept SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct hg_flow_key);
+	__type(value, struct hg_flow);
+} hg_flows_inside SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct hg_flow_key);
+	__type(value, struct hg_flow);
+} hg_flows_outside SEC(".maps");
+
+/* Datagrams being received or sent in pieces; a device has few at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 512);
+	__type(key, struct hg_flow_key);
+	__type(value, struct hg_fragment);
+} hg_fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hg_slots);
+} hg_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hg_moments);
+} hg_moments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HG_RATE_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_rate);
+} hg_rates SEC(".maps");
+
+/* Two seconds of events at their highest rate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 128 * 1024);
+} hg_events SEC(".maps");
+
+/* Where the packet at hand is taken apart; programs of one CPU do not interrupt each other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hg_packet);
+} hg_scratch SEC(".maps");
+
+struct hg_host {
+	const struct hg_guard_config *config;
+	__u64 now_ns; /* 0: the clock was not read yet */
+};
+
+static hg_inline const struct hg_guard_config *hg_host_config(struct hg_host *h)
+{
+	return h->config;
+}
+
+static hg_inline __u32 hg_host_seconds(struct hg_host *h)
+{
+	if (!h->now_ns)
+		h->now_ns = bpf_ktime_get_coarse_ns();
+	return h->now_ns / 1000000000;
+}
+
+static hg_inline struct hg_moments *hg_host_moments(struct hg_host *h)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&hg_moments, &zero);
+}
+
+static hg_inline __u32 *hg_host_slot(struct hg_host *h, __u32 hash)
+{
+	struct hg_slots *s;
+	__u32 zero = 0;
+
+	s = bpf_map_lookup_elem(&hg_slots, &zero);
+	return s ? &s->used_s[hash & (HG_SLOTS - 1)] : 0;
+}
+
+static hg_inline struct hg_rate *hg_host_rate(struct hg_host *h, __u32 kind)
+{
+	return bpf_map_lookup_elem(&hg_rates, &kind);
+}
+
+static hg_inline const struct hg_peer *hg_host_peer(struct hg_host *h, __u32 i)
+{
+	return bpf_map_lookup_elem(&hg_peers, &i);
+}
+
+static hg_inline const struct hg_rule *hg_host_rule(struct hg_host *h, __u32 i)
+{
+	return bpf_map_lookup_elem(&hg_rules, &i);
+}
+
+static hg_inline struct hg_window *hg_host_window(struct hg_host *h, __u32 channel)
+{
+	return bpf_map_lookup_elem(&hg_windows, &channel);
+}
+
+static hg_inline int hg_host_trusts(struct hg_host *h, const struct hg_addr *a)
+{
+	struct hg_prefix k = { .length = 128, .addr = *a };
+
+	return bpf_map_lookup_elem(&hg_trusted, &k) != 0;
+}
+
+static hg_inline struct hg_flow *hg_host_flow(struct hg_host *h, enum hg_table t,
+					      const struct hg_flow_key *k)
+{
+	switch (t) {
+	case HG_TABLE_KEPT:
+		return bpf_map_lookup_elem(&hg_flows_kept, k);
+	case HG_TABLE_INSIDE:
+		return bpf_map_lookup_elem(&hg_flows_inside, k);
+	case HG_TABLE_OUTSIDE:
+		return bpf_map_lookup_elem(&hg_flows_outside, k);
+	}
+	return 0;
+}
+
+static hg_inline int hg_host_flow_add(struct hg_host *h, enum hg_table t,
+				      const struct hg_flow_key *k, const struct hg_flow *f)
+{
+	switch (t) {
+	case HG_TABLE_KEPT:
+		return bpf_map_update_elem(&hg_flows_kept, k, f, BPF_ANY);
+	case HG_TABLE_INSIDE:
+		return bpf_map_update_elem(&hg_flows_inside, k, f, BPF_ANY);
+	case HG_TABLE_OUTSIDE:
+		return bpf_map_update_elem(&hg_flows_outside, k, f, BPF_ANY);
+	}
+	return -1;
+}
+
+static hg_inline void hg_host_flow_remove(struct hg_host *h, enum hg_table t,
+					  const struct hg_flow_key *k)
+{
+	switch (t) {
+	case HG_TABLE_KEPT:
+		bpf_map_delete_elem(&hg_flows_kept, k);
+		break;
+	case HG_TABLE_INSIDE:
+		bpf_map_delete_elem(&hg_flows_inside, k);
+		break;
+	case HG_TABLE_OUTSIDE:
+		bpf_map_delete_elem(&hg_flows_outside, k);
+		break;
+	}
+}
+
+static hg_inline struct hg_fragment *hg_host_fragment(struct hg_host *h,
+						      const struct hg_flow_key *k)
+{
+	return bpf_map_lookup_elem(&hg_fragments, k);
+}
+
+static hg_inline void hg_host_fragment_add(struct hg_host *h, const struct hg_flow_key *k,
+					   const struct hg_fragment *f)
+{
+	bpf_map_update_elem(&hg_fragments, k, f, BPF_ANY);
+}
+
+static hg_inline void hg_host_event(struct hg_host *h, const struct hg_flow_key *k, __u8 channel)
+{
+	struct hg_flow_event *e = bpf_ringbuf_reserve(&hg_events, sizeof(*e), 0);
+
+	if (!e)
+		return;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->key = *k;
+	e->time_ns = h->now_ns;
+	e->channel = channel;
+	bpf_ringbuf_submit(e, 0);
+}
+
+#include "../core/verdict.h"
+
+static hg_inline struct hg_packet *scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&hg_scratch, &zero);
+}
+
+static hg_inline int host_init(struct hg_host *h)
+{
+	__u32 zero = 0;
+
+	h->config = bpf_map_lookup_elem(&hg_config, &zero);
+	h->now_ns = 0;
+	return h->config != 0;
+}
+
+/* Counts the reason; true if the packet must go. */
+static hg_inline int conclude(struct hg_host *h, __u32 reason)
+{
+	__u64 *n = bpf_map_lookup_elem(&hg_counters, &reason);
+
+	if (n)
+		(*n)++;
+	return hg_reason_drops(reason) && h->config->policy != HG_POLICY_MONITOR;
+}
+
+SEC("xdp")
+int hg_xdp(struct xdp_md *ctx)
+{
+	struct hg_frame f = {
+		.data = (const __u8 *)(long)ctx->data,
+		.end = (const __u8 *)(long)ctx->data_end,
+		.wire = ctx->data_end - ctx->data,
+	};
+	struct hg_packet *p = scratch();
+	struct hg_host h;
+
+	if (!p || !host_init(&h))
+		return XDP_PASS;
+	f.network = f.data + 14;
+	hg_packet_parse(p, &f, 0);
+	return conclude(&h, hg_verdict_in(&h, p)) ? XDP_DROP : XDP_PASS;
+}
+
+/* Parses, and if headers lie outside the linear part makes them readable and parses again, once. */
+static hg_inline void skb_parse(struct __sk_buff *skb, struct hg_packet *p, __u8 flags,
+				int ethernet)
+{
+	struct hg_frame f;
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 2; i++) {
+		f.data = (const __u8 *)(long)skb->data;
+		f.network = f.data + (ethernet ? 14 : 0);
+		f.end = (const __u8 *)(long)skb->data_end;
+		f.wire = skb->len;
+		hg_packet_parse(p, &f, flags);
+		if (p->kind != HG_PACKET_TRUNCATED || f.data + HG_HEADERS_MAX <= f.end)
+			break;
+		if (bpf_skb_pull_data(skb, skb->len < HG_HEADERS_MAX ? skb->len : HG_HEADERS_MAX))
+			break;
+	}
+	hg_packet_segment(p, skb->gso_segs);
+	hg_stage();
+}
+
+static hg_inline int skb_in(struct __sk_buff *skb, int ethernet)
+{
+	struct hg_packet *p = scratch();
+	struct hg_host h;
+
+	if (!p || !host_init(&h))
+		return TC_ACT_OK;
+	skb_parse(skb, p, 0, ethernet);
+	return conclude(&h, hg_verdict_in(&h, p)) ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
+static hg_inline int skb_out(struct __sk_buff *skb, int ethernet)
+{
+	struct hg_packet *p = scratch();
+	struct hg_host h;
+
+	if (!p || !host_init(&h))
+		return TC_ACT_OK;
+	skb_parse(skb, p, HG_PACKET_OUT, ethernet);
+	conclude(&h, hg_verdict_out(&h, p));
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int hg_tc_in(struct __sk_buff *skb)
+{
+	return skb_in(skb, 1);
+}
+
+SEC("tc")
+int hg_tc_in_l3(struct __sk_buff *skb)
+{
+	return skb_in(skb, 0);
+}
+
+SEC("tc")
+int hg_tc_out(struct __sk_buff *skb)
+{
+	return skb_out(skb, 1);
+}
+
+SEC("tc")
+int hg_tc_out_l3(struct __sk_buff *skb)
+{
+	return skb_out(skb, 0);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -65,7 +65,7 @@ struct hg_alarm {
 	uint8_t alarm_class;   /* enum hg_alarm_class */
 	uint8_t feature;       /* enum hg_alarm_feature */
 	uint16_t channel;      /* of the profile; 0: outside it */
-	uint64_t value, bound; /* of the feature; value > bound */
+	uint64_t value, bound; /* of the feature, and the bound that it broke */
 	uint8_t self_family;   /* device's own address as it sees it; 0: unknown */
 	uint8_t self_addr[16];
 	uint8_t n_targets;
@@ -102,9 +102,11 @@ long hg_ack_sign(const struct hg_ack *ack, EVP_PKEY *key, void *buf, size_t size
 int hg_datagram_peek(struct hg_slice in, uint8_t key_id[static HG_KEY_ID_LEN]);
 
 /*
- * Verify, then decode. -EBADMSG: malformed or non-canonical; -EKEYREJECTED: signature or
- * certificate wrong. enrol: *cert is a new reference, its chain is checked against `trust` (CRLs
- * included).
+ * Verify and decode; outputs are untouched unless both are good. -EBADMSG: malformed or not
+ * deterministic; -EKEYREJECTED: signature or certificate wrong. The caller holds the alarm's UID against that of
+ * the key, and its counter against the replay window.
+ * enrol: *cert is a new reference; it was checked against `trust` (CRLs included), names clientAuth and the
+ * UID; of *who, uid and counter are set.
  */
 int hg_enrol_open(struct hg_slice in, X509_STORE *trust, struct hg_alarm *who, X509 **cert);
 int hg_alarm_open(struct hg_slice in, EVP_PKEY *key, struct hg_alarm *out);

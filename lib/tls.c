@@ -23,7 +23,7 @@
 #include "slice.h"
 
 #define SESSION_LIFE_S 86400 /* a device that syncs once a day still resumes */
-#define SESSIONS_MAX   32768 /* about 3 KB each with the peer's certificate */
+#define SESSIONS_MAX 32768   /* about 3 KB each with the peer's certificate */
 
 /* Lengths of the protocol names are their first bytes (RFC 7301). */
 static const unsigned char alpn_sync[] = "\x11" HG_ALPN_SYNC;
@@ -127,17 +127,37 @@ fail:
 	return NULL;
 }
 
+/* Without the extension OpenSSL answers "all bits set"; that is not naming the usage. */
+static bool names_usage(X509 *leaf, uint32_t usage)
+{
+	return X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE &&
+	       X509_get_extended_key_usage(leaf) & usage;
+}
+
 /* The last word of chain verification, at the leaf: its key usage must name the role. */
 static int leaf_is_for(X509_STORE_CTX *sc, uint32_t usage)
 {
-	X509 *leaf = X509_STORE_CTX_get_current_cert(sc);
-
-	/* Without the extension the answer is "all bits set"; that is not naming it. */
-	if (X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE &&
-	    X509_get_extended_key_usage(leaf) & usage)
+	if (names_usage(X509_STORE_CTX_get_current_cert(sc), usage))
 		return 1;
 	X509_STORE_CTX_set_error(sc, X509_V_ERR_INVALID_PURPOSE);
 	return 0;
+}
+
+int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
+{
+	X509_STORE_CTX *sc = X509_STORE_CTX_new();
+	int error = X509_V_ERR_OUT_OF_MEM;
+
+	if (sc && X509_STORE_CTX_init(sc, trust, cert, chain) &&
+	    X509_STORE_CTX_set_default(sc, "ssl_client")) {
+		X509_verify_cert(sc);
+		error = X509_STORE_CTX_get_error(sc);
+		if (error == X509_V_OK && !names_usage(cert, XKU_SSL_CLIENT))
+			error = X509_V_ERR_INVALID_PURPOSE;
+	}
+	X509_STORE_CTX_free(sc);
+	ERR_clear_error();
+	return error;
 }
 
 static int verify_client(int good, X509_STORE_CTX *sc)
@@ -174,24 +194,18 @@ static int recheck_peer(SSL *ssl, int *alert, void *arg)
 {
 	SSL_SESSION *session = SSL_get_session(ssl);
 	X509 *leaf = session ? SSL_SESSION_get0_peer(session) : NULL;
-	X509_STORE_CTX *sc;
-	int good;
+	int error;
 
 	if (!SSL_session_reused(ssl) || !leaf)
 		return SSL_TLSEXT_ERR_NOACK;
-	sc = X509_STORE_CTX_new();
-	good = sc &&
-	       X509_STORE_CTX_init(sc, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), leaf,
-				   SSL_get_peer_cert_chain(ssl)) &&
-	       X509_STORE_CTX_set_default(sc, "ssl_client") && X509_verify_cert(sc) == 1;
-	if (!good) {
-		SSL_set_verify_result(ssl,
-				      sc ? X509_STORE_CTX_get_error(sc) : X509_V_ERR_OUT_OF_MEM);
-		SSL_CTX_remove_session(SSL_get_SSL_CTX(ssl), session);
-		*alert = SSL_AD_CERTIFICATE_REVOKED;
-	}
-	X509_STORE_CTX_free(sc);
-	return good ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
+	error = hg_tls_client_check(SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), leaf,
+				    SSL_get_peer_cert_chain(ssl));
+	if (error == X509_V_OK)
+		return SSL_TLSEXT_ERR_NOACK;
+	SSL_set_verify_result(ssl, error);
+	SSL_CTX_remove_session(SSL_get_SSL_CTX(ssl), session);
+	*alert = SSL_AD_CERTIFICATE_REVOKED;
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* The choice below is only asked for when the client offers something. */

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
 test-libs-tests/lib/conf_test := $(conf-libs)
 test-libs-tests/lib/program_test := $(conf-libs)
-test-libs-tests/lib/tls_test := $(ssl-libs)
 test-libs-tests/lib/cbor_test := -ljansson
+test-srcs-tests/lib/alarm_test := tests/lib/pki.c
+test-libs-tests/lib/alarm_test := $(ssl-libs)
+test-srcs-tests/lib/tls_test := tests/lib/pki.c
+test-libs-tests/lib/tls_test := $(ssl-libs)

@@ -39,7 +39,8 @@ static bool is_server(enum hg_tls_role role)
 const char *hg_tls_error(const SSL *ssl, char *buf, size_t size)
 {
 	int saved = errno;
-	unsigned long e = ERR_peek_error();
+	/* A handshake ends with what it means; reading a file begins with it. */
+	unsigned long e = ssl ? ERR_peek_last_error() : ERR_peek_error();
 	const char *reason = e ? ERR_reason_error_string(e) : NULL;
 	long verify = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages of synchronisation: there and back, every limit at its border, every cut, every flipped bit. One
- * message has one encoding: what decodes at all encodes to the same bytes.
+ * Messages of synchronisation: there and back, every limit at its border, every cut, every flipped
+ * bit. One message has one encoding: what decodes at all encodes to the same bytes.
  */
 #include "../../lib/wire.h"
 

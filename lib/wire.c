@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and responses of synchronisation as CBOR maps with small integer keys. A field that is zero or
- * empty is left out, and refused when it is there all the same: a message has one encoding.
+ * Requests and responses of synchronisation as CBOR maps with small integer keys. A field that is
+ * zero or empty is left out, and refused when it is there all the same: a message has one encoding.
  *
- * Decoding fills a local message and the caller's room, and copies the message out only when all of it was
- * good. What a peer can make us hold is bounded by the room and by HG_WIRE_MAX.
+ * Decoding fills a local message and the caller's room, and copies the message out only when all of
+ * it was good. What a peer can make us hold is bounded by the room and by HG_WIRE_MAX.
  */
 #include "wire.h"
 

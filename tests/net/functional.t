@@ -179,7 +179,8 @@ def block_in_tcp_syn(s):
 
 
 def block_in_udp(s):
-    return s.blocked(pk.UDP, b"junk-1", s.ip(pk.UDP, pk.udp(s.net, 6001, s.dev, OPEN_UDP, b"junk-1")))
+    junk = pk.udp(s.net, 6001, s.dev, OPEN_UDP, b"junk-1")
+    return s.blocked(pk.UDP, b"junk-1", s.ip(pk.UDP, junk))
 
 
 def block_in_udp_fragments(s):
@@ -321,7 +322,8 @@ def family(tap, side, label, mode):
 
 
 def main():
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one queue: what was sent first comes first
+    # One queue: what was sent first comes first.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     tap = Tap()
     for mode in sys.argv[1:] or ("none", "nft", "native", "generic", "tc", "l3"):
         one(tap, mode)

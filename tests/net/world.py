@@ -77,7 +77,8 @@ def skip_all(why):
 
 
 def run(*cmd, check=True, timeout=60, **more):
-    p = subprocess.run([str(c) for c in cmd], capture_output=True, text=True, timeout=timeout, **more)
+    p = subprocess.run([str(c) for c in cmd], capture_output=True, text=True,
+                       timeout=timeout, **more)
     if check and p.returncode:
         raise RuntimeError(f"{' '.join(map(str, cmd))}: {p.returncode}\n{p.stdout}{p.stderr}")
     return p
@@ -127,6 +128,13 @@ class World:
                 step()
             except Exception as e:  # the rest must be unmade all the same
                 print(f"# cleanup: {e!r}", file=sys.stderr)
+
+    def leftovers(self):
+        """After close(): what of this world is still there."""
+        mounts = open("/proc/self/mounts", encoding="utf-8").read()
+        left = [n for n in os.listdir("/run/netns") if self.suffix in n]
+        return left + [m for m in mounts.splitlines() if self.suffix in m] + \
+            ([self.tmp] if os.path.exists(self.tmp) else [])
 
     def ns(self, name):
         return f"hg-{name}-{self.suffix}"
@@ -183,7 +191,8 @@ class World:
         for name, dev in (("dev", "d0"), ("net", "n0")):
             with self.at(name):
                 fds[name] = os.open("/dev/net/tun", os.O_RDWR)
-                fcntl.ioctl(fds[name], TUNSETIFF, struct.pack("16sH22x", dev.encode(), IFF_TUN | IFF_NO_PI))
+                request = struct.pack("16sH22x", dev.encode(), IFF_TUN | IFF_NO_PI)
+                fcntl.ioctl(fds[name], TUNSETIFF, request)
             self.undo.append(lambda fd=fds[name]: os.close(fd))
         self.addresses()
         for one, other in (("dev", "net"), ("net", "dev")):

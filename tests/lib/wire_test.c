@@ -42,8 +42,8 @@ static struct hg_wire_change changes[] = {
 	{ 9, { (const uint8_t *)"gone", 4 }, { NULL, 0 }, 0 },
 };
 static struct hg_wire_report reports[] = {
-	{ 1, HG_COMMAND_DONE, 0, { (const uint8_t *)"\xf5", 1 }, { NULL, 0 } },
-	{ 2, HG_COMMAND_FAILED, -9, { NULL, 0 }, { (const uint8_t *)"killed", 6 } },
+	{ 2, HG_COMMAND_DONE, 0, { (const uint8_t *)"\xf5", 1 }, { NULL, 0 } },
+	{ 1, HG_COMMAND_FAILED, -9, { NULL, 0 }, { (const uint8_t *)"killed", 6 } },
 };
 static struct hg_wire_command commands[] = {
 	{ 4, { (const uint8_t *)"reboot", 6 }, { NULL, 0 }, 60000, false },

@@ -56,8 +56,10 @@ int hg_tls_trust_reload(SSL_CTX *ctx, const struct hg_tls_files *files, char *er
  */
 int hg_tls_set_host(SSL *ssl, const char *host);
 
-/* A store of CAs, and with `crl` (may be NULL) of CRLs that are then checked. NULL with a message
- * in err. */
+/*
+ * A store of CAs, and with `crl` (may be NULL) of CRLs that are then checked. NULL with a message
+ * in err.
+ */
 X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t err_size);
 
 /*
@@ -66,8 +68,10 @@ X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t
  */
 int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain);
 
-/* A private key from a PEM file. Returns 0 or -errno with a message in err; -EPERM if others may
- * read it. */
+/*
+ * A private key from a PEM file. Returns 0 or -errno with a message in err; -EPERM if others may
+ * read it.
+ */
 int hg_tls_key_load(const char *path, EVP_PKEY **key, char *err, size_t err_size);
 
 /* True if s[0..len) is a well-formed UID. */

@@ -85,7 +85,8 @@ static const struct {
 	{ "826161a161626163", "[\"a\",{\"b\":\"c\"}]" },
 	{ "a56161614161626142616361436164614461656145",
 	  "{\"e\":\"E\",\"d\":\"D\",\"c\":\"C\",\"b\":\"B\",\"a\":\"A\"}" },
-	/* Beyond the appendix: subnormal halves, the border of singles, key order by length first.
+	/*
+	 * Beyond the appendix: subnormal halves, the border of singles, key order by length first.
 	 */
 	{ "f903ff", "6.097555160522461e-05" },
 	{ "fa33000000", "2.9802322387695312e-08" },

@@ -60,6 +60,19 @@ struct hg_fragment {
 	__u8 pad[3];
 };
 
+/*
+ * The keys that this processor has put into the kept table, in a circle: who puts a new one looks
+ * for one whose flow is over. Sessions with the mirror are one at a time, their remains last
+ * seconds.
+ */
+#define HG_RING_SLOTS 128
+
+struct hg_ring {
+	struct hg_flow_key keys[HG_RING_SLOTS];
+	__u32 hand;
+	__u32 pad;
+};
+
 struct hg_host;
 
 static const struct hg_guard_config *hg_host_config(struct hg_host *h);
@@ -67,6 +80,7 @@ static __u32 hg_host_seconds(struct hg_host *h);
 static struct hg_moments *hg_host_moments(struct hg_host *h);
 static __u32 *hg_host_slot(struct hg_host *h, __u32 hash);
 static struct hg_rate *hg_host_rate(struct hg_host *h, __u32 kind);
+static struct hg_ring *hg_host_ring(struct hg_host *h);
 static const struct hg_peer *hg_host_peer(struct hg_host *h, __u32 i);
 static const struct hg_rule *hg_host_rule(struct hg_host *h, __u32 i);
 static struct hg_window *hg_host_window(struct hg_host *h, __u32 channel);

@@ -16,7 +16,7 @@
 #define HG_FRAGMENT_S 30     /* as long as Linux waits for the rest (ipfrag_time) */
 #define HG_DHCP_ASKED_S 64   /* longest wait of a client between two tries, RFC 2131 4.1 */
 #define HG_EVENTS_PER_S 1000 /* what a slow reader on a small device still reads */
-#define HG_KEPT_PER_S 32     /* new flows to mirror and collector that go to the kept table */
+#define HG_KEPT_TRIES 8	     /* flows looked at to find one that is over */
 
 static hg_inline int hg_reason_drops(int reason)
 {
@@ -357,15 +357,40 @@ static hg_inline enum hg_table hg_table_for(__u8 channel, __u8 roles)
 }
 
 /*
- * A flood at the mirror itself must not churn the kept table: what comes faster than any device
- * needs goes to the next one, which always has room.
+ * The kept table is never pushed: a place in it is free, or its flow is over, or the new flow goes
+ * elsewhere. So not even a flood at the mirror itself takes an open session's entry.
  */
+static hg_inline int hg_flow_keep(struct hg_host *h, const struct hg_flow_key *k,
+				  const struct hg_flow *f, __u32 now_s)
+{
+	const struct hg_guard_config *c = hg_host_config(h);
+	struct hg_ring *ring = hg_host_ring(h);
+	struct hg_flow_key *slot;
+	struct hg_flow *old;
+	int i;
+
+	if (!ring)
+		return -1;
+	for (i = 0; i < HG_KEPT_TRIES; i++) {
+		hg_stage();
+		slot = &ring->keys[ring->hand++ & (HG_RING_SLOTS - 1)];
+		old = hg_host_flow(h, HG_TABLE_KEPT, slot);
+		if (old && hg_flow_is_alive(c, slot->proto, old, now_s))
+			continue;
+		if (old)
+			hg_host_flow_remove(h, HG_TABLE_KEPT, slot);
+		*slot = *k;
+		return hg_host_flow_add(h, HG_TABLE_KEPT, k, f);
+	}
+	return -1;
+}
+
 static hg_inline void hg_flow_put(struct hg_host *h, const struct hg_flow_key *k, enum hg_table t,
 				  const struct hg_flow *f, __u32 now_s)
 {
-	if (t == HG_TABLE_KEPT && hg_rate_allows(h, HG_RATE_KEPT, HG_KEPT_PER_S, now_s) &&
-	    !hg_host_flow_add(h, HG_TABLE_KEPT, k, f))
+	if (t == HG_TABLE_KEPT && !hg_flow_keep(h, k, f, now_s))
 		return;
+	hg_stage();
 	if (t != HG_TABLE_OUTSIDE)
 		hg_host_flow_add(h, HG_TABLE_INSIDE, k, f);
 	else

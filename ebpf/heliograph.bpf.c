@@ -57,11 +57,18 @@ struct {
 } hg_windows SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
 	__type(key, struct hg_flow_key);
 	__type(value, struct hg_flow);
 } hg_flows_kept SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hg_ring);
+} hg_ring SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -156,6 +163,13 @@ static hg_inline __u32 *hg_host_slot(struct hg_host *h, __u32 hash)
 static hg_inline struct hg_rate *hg_host_rate(struct hg_host *h, __u32 kind)
 {
 	return bpf_map_lookup_elem(&hg_rates, &kind);
+}
+
+static hg_inline struct hg_ring *hg_host_ring(struct hg_host *h)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&hg_ring, &zero);
 }
 
 static hg_inline const struct hg_peer *hg_host_peer(struct hg_host *h, __u32 i)

@@ -9,6 +9,7 @@
 #ifndef HG_CORE_VERDICT_H
 #define HG_CORE_VERDICT_H
 
+#include "addr.h"
 #include "flow.h"
 #include "host.h"
 #include "match.h"
@@ -409,7 +410,7 @@ static hg_inline void hg_flow_forget(struct hg_host *h, const struct hg_flow_key
  * The packet begins a flow, or its flow was matched against older rules. An entry with this key,
  * dead or alive, may be in any table.
  */
-static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p, int opens)
+static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 {
 	__u32 generation = hg_host_config(h)->generation, now_s = hg_host_seconds(h);
 	enum hg_table to;
@@ -419,7 +420,7 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p, int
 	hg_flow_open(&f, p, generation, now_s);
 	to = hg_table_for(p->channel, p->roles);
 	old = hg_flow_find(h, &p->key);
-	if (old && !opens) {
+	if (old && !p->opens) {
 		f = *old;
 		f.channel = p->channel;
 		f.roles = p->roles;
@@ -433,10 +434,11 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p, int
 			hg_flow_forget(h, &p->key);
 		hg_flow_put(h, &p->key, to, &f, now_s);
 	}
-	hg_count_out(h, p->channel, p, opens);
+	hg_stage();
+	hg_count_out(h, p->channel, p, p->opens);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, p->channel);
-	if (opens && hg_rate_allows(h, HG_RATE_EVENT, HG_EVENTS_PER_S, now_s))
+	if (p->opens && hg_rate_allows(h, HG_RATE_EVENT, HG_EVENTS_PER_S, now_s))
 		hg_host_event(h, &p->key, p->channel);
 }
 
@@ -476,8 +478,9 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 	if (!opens)
 		opens = hg_flow_reopens(p, f);
 	if (opens || f->generation != c->generation) {
+		p->opens = opens;
 		hg_stage();
-		hg_learn_match(h, p, opens);
+		hg_learn_match(h, p);
 		return;
 	}
 	hg_flow_send(f, p, now_s);

@@ -12,6 +12,7 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 #include "../core/host.h"
+#include "../core/parse.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

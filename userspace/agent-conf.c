@@ -75,6 +75,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ NUMBER(mirror, connect_timeout, DURATION, "20s", 100, 600000,
 		 "for each of name, connection and handshake") },
 	{ NUMBER(mirror, session_timeout, DURATION, "2m", 100, 3600000, "for a whole session") },
+	{ NUMBER(mirror, linger, DURATION, "1s", 0, 60000,
+		 "how long a session waits for its commands to end") },
 	{ NUMBER(mirror, rounds_max, UINT, "256", 1, 65536, "requests in one session") },
 
 	{ NUMBER(commands, time_limit, DURATION, "1m", 10, DAY_MS, "of one command") },

@@ -39,7 +39,7 @@ struct hg_agent_conf {
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t jitter; /* percent */
 		uint64_t backoff_min, backoff_max, backoff_refused;
-		uint64_t connect_timeout, session_timeout;
+		uint64_t connect_timeout, session_timeout, linger;
 		uint64_t rounds_max;
 	} mirror;
 	struct {

@@ -4,31 +4,63 @@
  * the subcommand.
  */
 #include <stdio.h>
+#include <string.h>
 #include "agent-conf.h"
+#include "cmd_agent.h"
 #include "cmd_guard.h"
+
+#define SUBCOMMANDS_MAX 32
+
+static const struct hg_opt opts[] = {
+	{ 'j', "json", NULL, "print JSON" },
+	{ 0 },
+};
+
+static int set_option(void *ctx, const struct hg_opt *opt, const char *value)
+{
+	struct hg_cli *cli = ctx;
+
+	cli->json = true; /* the only one */
+	return 0;
+}
+
+/* Both tables as one. */
+static void join(struct hg_subcommand *all, const struct hg_subcommand *more)
+{
+	size_t n = 0;
+
+	while (all[n].name)
+		n++;
+	for (; more->name && n + 1 < SUBCOMMANDS_MAX; more++)
+		all[n++] = *more;
+}
 
 int main(int argc, char **argv)
 {
+	struct hg_subcommand subcommands[SUBCOMMANDS_MAX] = { 0 };
 	const struct hg_program program = {
 		.name = "heliograph",
-		.purpose = "look at the device's guard and change it",
+		.purpose = "look at the device's agent and guard, and tell them what to do",
 		.default_conf = HG_AGENT_CONF,
-		.subcommands = hg_guard_subcommands,
+		.opts = opts,
+		.subcommands = subcommands,
 		.keys = hg_agent_conf_keys,
 	};
-	struct hg_agent_conf conf;
+	struct hg_cli cli = { .json = false };
 	const char *path;
 	char err[512];
 	int first, ret;
 
-	first = hg_program_options(&program, argc, argv, NULL, NULL, &path);
+	join(subcommands, hg_agent_subcommands);
+	join(subcommands, hg_guard_subcommands);
+	first = hg_program_options(&program, argc, argv, set_option, &cli, &path);
 	if (first < 0)
 		return HG_EXIT_USAGE;
-	if (hg_agent_conf_load(path, &conf, err, sizeof(err))) {
+	if (hg_agent_conf_load(path, &cli.conf, err, sizeof(err))) {
 		fprintf(stderr, "heliograph: %s\n", err);
 		return HG_EXIT_CONFIG;
 	}
-	ret = hg_program_run(&program, &conf, argc - first, argv + first);
-	hg_agent_conf_free(&conf);
+	ret = hg_program_run(&program, &cli, argc - first, argv + first);
+	hg_agent_conf_free(&cli.conf);
 	return ret;
 }

@@ -20,6 +20,7 @@ struct hg_store {
 		uint64_t next, limit; /* next <= limit: may be given out */
 	} counters[HG_COUNTERS];
 	uint64_t properties_max, journal_max;
+	char boot[40];	  /* this boot's id: uptimes of another one cannot be compared */
 	bool unconfirmed; /* there are rows of a former epoch of the mirror */
 	char error[256];
 };
@@ -43,7 +44,8 @@ int hg_db_begin(struct hg_store *s);
 /* Commits if ret is 0, else rolls back; in both cases nothing stays open. Returns the outcome. */
 int hg_db_end(struct hg_store *s, int ret);
 
-/* Writes a row as it is; `row` says whether there is one of that name. -EDQUOT for too many. */
+/* Writes one row as it is; `row` says whether there is one of that name. -EDQUOT for one too many.
+ */
 int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row);
 
 void hg_db_bind_u64(sqlite3_stmt *stmt, int i, uint64_t value);

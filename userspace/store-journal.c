@@ -8,14 +8,39 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include "store-db.h"
 
 #define FINAL "(state >= 4)" /* HG_COMMAND_DONE and above: FAILED, EXPIRED, CANCELLED, UNKNOWN */
 _Static_assert(HG_COMMAND_DONE == 4 && HG_COMMAND_EXECUTING == 3, "FINAL");
 
 #define COLUMNS                                                                                    \
-	"SELECT seq, action, input, execute_within_ms, repeatable, state, received_ms,"            \
-	" exit_status, output, detail FROM command "
+	"SELECT seq, action, input, execute_within_ms, repeatable, state, exit_status, output,"    \
+	" detail, received_ms, received_up_ms, boot FROM command "
+
+static uint64_t clock_ms(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * UINT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/*
+ * By the clock that never jumps if it is still the same boot; else by the wall clock, which a
+ * device without a battery for it may have lost: then it stands before the time of receipt.
+ */
+static uint64_t age(const struct hg_store *s, sqlite3_stmt *stmt)
+{
+	struct hg_slice boot = hg_db_column(stmt, 11);
+	uint64_t now, then;
+
+	if (s->boot[0] && hg_slice_eq(boot, hg_slice_str(s->boot)))
+		return clock_ms(CLOCK_BOOTTIME) - sqlite3_column_int64(stmt, 10);
+	now = clock_ms(CLOCK_REALTIME);
+	then = sqlite3_column_int64(stmt, 9);
+	return now >= then ? now - then : UINT64_MAX;
+}
 
 static int visit_entries(struct hg_store *s, sqlite3_stmt *stmt, hg_journal_visit visit, void *ctx)
 {
@@ -31,10 +56,10 @@ static int visit_entries(struct hg_store *s, sqlite3_stmt *stmt, hg_journal_visi
 			.execute_within_ms = sqlite3_column_int64(stmt, 3),
 			.repeatable = sqlite3_column_int(stmt, 4),
 			.state = sqlite3_column_int(stmt, 5),
-			.received_ms = sqlite3_column_int64(stmt, 6),
-			.exit_status = sqlite3_column_int(stmt, 7),
-			.output = hg_db_column(stmt, 8),
-			.detail = hg_db_column(stmt, 9),
+			.exit_status = sqlite3_column_int(stmt, 6),
+			.output = hg_db_column(stmt, 7),
+			.detail = hg_db_column(stmt, 8),
+			.age_ms = age(s, stmt),
 		};
 
 		if (visit(ctx, &e)) {
@@ -57,9 +82,8 @@ int hg_store_journal(struct hg_store *s, unsigned int state, hg_journal_visit vi
 
 int hg_store_reports(struct hg_store *s, hg_journal_visit visit, void *ctx)
 {
-	return visit_entries(s,
-			     hg_db_stmt(s, COLUMNS "WHERE told <> state ORDER BY state = 3, seq"),
-			     visit, ctx);
+	return visit_entries(s, hg_db_stmt(s, COLUMNS "WHERE told <> state ORDER BY seq"), visit,
+			     ctx);
 }
 
 int hg_store_reports_count(struct hg_store *s, size_t *n)
@@ -185,11 +209,12 @@ static int take_change(struct hg_store *s, const struct hg_wire_change *w,
 	return w->value.len ? hg_db_property_put(s, &p, row) : drop(s, w->name);
 }
 
-static int take_command(struct hg_store *s, const struct hg_wire_command *w, uint64_t now_ms)
+static int take_command(struct hg_store *s, const struct hg_wire_command *w)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(
-		s, "INSERT INTO command (seq, action, input, execute_within_ms,"
-		   " repeatable, state, told, received_ms) VALUES (?, ?, ?, ?, ?, 2, 2, ?)");
+	sqlite3_stmt *stmt = hg_db_stmt(s, "INSERT INTO command (seq, action, input,"
+					   " execute_within_ms, repeatable, state, told,"
+					   " received_ms, received_up_ms, boot)"
+					   " VALUES (?, ?, ?, ?, ?, 2, 2, ?, ?, ?)");
 
 	if (!stmt)
 		return -EIO;
@@ -198,13 +223,14 @@ static int take_command(struct hg_store *s, const struct hg_wire_command *w, uin
 	hg_db_bind_blob(stmt, 3, w->input);
 	hg_db_bind_u64(stmt, 4, w->execute_within_ms);
 	sqlite3_bind_int(stmt, 5, w->repeatable);
-	hg_db_bind_u64(stmt, 6, now_ms);
+	hg_db_bind_u64(stmt, 6, clock_ms(CLOCK_REALTIME));
+	hg_db_bind_u64(stmt, 7, clock_ms(CLOCK_BOOTTIME));
+	sqlite3_bind_text(stmt, 8, s->boot, -1, SQLITE_STATIC);
 	return hg_db_run(s, stmt);
 }
 
 static int take_commands(struct hg_store *s, struct hg_store_cursors *c,
-			 const struct hg_wire_response *r, uint64_t now_ms,
-			 struct hg_store_applied *applied)
+			 const struct hg_wire_response *r, struct hg_store_applied *applied)
 {
 	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT count(*) FROM command");
 	uint64_t held;
@@ -222,7 +248,7 @@ static int take_commands(struct hg_store *s, struct hg_store_cursors *c,
 			applied->waiting = r->n_commands - i;
 			break;
 		}
-		ret = take_command(s, &r->commands[i], now_ms);
+		ret = take_command(s, &r->commands[i]);
 		c->command_cursor = r->commands[i].seq;
 		applied->commands++;
 	}
@@ -268,8 +294,7 @@ static int save_cursors(struct hg_store *s, const struct hg_store_cursors *c)
 }
 
 static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_wire_response *r,
-		const struct hg_store_told *told, size_t n_told, uint64_t now_ms,
-		struct hg_store_applied *applied)
+		const struct hg_store_told *told, size_t n_told, struct hg_store_applied *applied)
 {
 	bool last = !(r->flags & HG_RESPONSE_MORE);
 	int ret = meet_mirror(s, c, r->mirror_epoch, &applied->new_mirror);
@@ -282,7 +307,7 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 		c->mirror_cursor = r->changes[i].seq;
 	}
 	if (!ret)
-		ret = take_commands(s, c, r, now_ms, applied);
+		ret = take_commands(s, c, r, applied);
 	if (!ret && !applied->new_mirror)
 		ret = take_told(s, told, n_told);
 	if (!ret && last && (s->unconfirmed || applied->new_mirror))
@@ -303,7 +328,7 @@ static bool nothing_new(const struct hg_store *s, const struct hg_wire_response 
 }
 
 int hg_store_apply(struct hg_store *s, const struct hg_wire_response *r,
-		   const struct hg_store_told *told, size_t n_told, uint64_t now_ms,
+		   const struct hg_store_told *told, size_t n_told,
 		   struct hg_store_applied *applied)
 {
 	struct hg_store_cursors c = s->cursors;
@@ -320,7 +345,7 @@ int hg_store_apply(struct hg_store *s, const struct hg_wire_response *r,
 		ret = hg_db_begin(s);
 		if (ret)
 			return ret;
-		ret = hg_db_end(s, take(s, &c, r, told, n_told, now_ms, &a));
+		ret = hg_db_end(s, take(s, &c, r, told, n_told, &a));
 		if (ret)
 			return ret;
 		s->cursors = c;

@@ -131,7 +131,8 @@ int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, u
 	return 0;
 }
 
-/* Visits the rows of a statement of name, owner, value, seq, time_ms; 1: there were some. */
+/* Visits the rows of a statement that selects name, owner, value, seq, time_ms; 1 if there were
+ * any. */
 static int visit_rows(struct hg_store *s, sqlite3_stmt *stmt, hg_property_visit visit, void *ctx)
 {
 	int ret, any = 0;
@@ -168,12 +169,17 @@ int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit vis
 	return ret < 0 ? ret : ret ? 0 : -ENOENT;
 }
 
-int hg_store_list(struct hg_store *s, hg_property_visit visit, void *ctx)
+int hg_store_list(struct hg_store *s, struct hg_slice after, hg_property_visit visit, void *ctx)
 {
 	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
-					   " WHERE value IS NOT NULL ORDER BY name");
-	int ret = stmt ? visit_rows(s, stmt, visit, ctx) : -EIO;
+					   " WHERE value IS NOT NULL AND name > ifnull(?, '')"
+					   " ORDER BY name");
+	int ret;
 
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_text(stmt, 1, after);
+	ret = visit_rows(s, stmt, visit, ctx);
 	return ret < 0 ? ret : 0;
 }
 

@@ -58,6 +58,8 @@ static const char *const migrations[] = {
 	" state INTEGER NOT NULL,"
 	" told INTEGER NOT NULL," /* the last state that the mirror knows of */
 	" received_ms INTEGER NOT NULL,"
+	" received_up_ms INTEGER NOT NULL," /* uptime, of the boot that `boot` names */
+	" boot TEXT NOT NULL,"
 	" exit_status INTEGER NOT NULL DEFAULT 0,"
 	" output BLOB,"
 	" detail TEXT"
@@ -300,6 +302,17 @@ static int load_state(struct hg_store *s)
 	return 0;
 }
 
+static void read_boot_id(struct hg_store *s)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, s->boot, sizeof(s->boot) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	s->boot[n > 0 ? n : 0] = '\0';
+	s->boot[strcspn(s->boot, "\n")] = '\0';
+}
+
 static int lock_dir(struct hg_store *s, const char *dir, char *err, size_t err_size)
 {
 	char path[4200];
@@ -339,6 +352,7 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 	s->lock_fd = -1;
 	s->properties_max = options->properties_max;
 	s->journal_max = options->journal_max;
+	read_boot_id(s);
 	ret = lock_dir(s, options->dir, err, err_size);
 	if (ret)
 		goto close;

@@ -81,8 +81,8 @@ typedef int (*hg_property_visit)(void *ctx, const struct hg_property *p);
 
 /* The property `name`, or -ENOENT. */
 int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit visit, void *ctx);
-/* All, by name. */
-int hg_store_list(struct hg_store *s, hg_property_visit visit, void *ctx);
+/* All whose name sorts after `after` (empty: from the first), by name. */
+int hg_store_list(struct hg_store *s, struct hg_slice after, hg_property_visit visit, void *ctx);
 /* Changes of ours above `after`, by number, removals among them. */
 int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit, void *ctx);
 
@@ -92,8 +92,8 @@ struct hg_journal_entry {
 	struct hg_slice input; /* CBOR or empty */
 	uint32_t execute_within_ms;
 	bool repeatable;
-	uint8_t state; /* enum hg_command_state */
-	uint64_t received_ms;
+	uint8_t state;	 /* enum hg_command_state */
+	uint64_t age_ms; /* since it was received; UINT64_MAX: cannot be told */
 	int32_t exit_status;
 	struct hg_slice output; /* CBOR or empty */
 	struct hg_slice detail; /* text */
@@ -103,7 +103,7 @@ typedef int (*hg_journal_visit)(void *ctx, const struct hg_journal_entry *e);
 
 /* Entries of one state, or of any (state 0), by number. */
 int hg_store_journal(struct hg_store *s, unsigned int state, hg_journal_visit visit, void *ctx);
-/* Entries whose state the mirror has not been told yet, finished ones first. */
+/* Entries whose state the mirror has not been told yet, by number. */
 int hg_store_reports(struct hg_store *s, hg_journal_visit visit, void *ctx);
 /* How many finished commands wait to be reported. */
 int hg_store_reports_count(struct hg_store *s, size_t *n);
@@ -138,7 +138,7 @@ struct hg_store_applied {
  * holds changes of ours that we never made (an old copy of the store): hg_store_renew() is due.
  */
 int hg_store_apply(struct hg_store *s, const struct hg_wire_response *r,
-		   const struct hg_store_told *told, size_t n_told, uint64_t now_ms,
+		   const struct hg_store_told *told, size_t n_told,
 		   struct hg_store_applied *applied);
 
 #endif

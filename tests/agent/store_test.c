@@ -180,7 +180,7 @@ static void test_apply(void)
 	struct hg_store *s = open_store(dir, &ret);
 
 	r.changes = c, r.n_changes = 2, r.commands = m, r.n_commands = 2;
-	is_int(hg_store_apply(s, &r, NULL, 0, 1, &done), 0, "a response is taken");
+	is_int(hg_store_apply(s, &r, NULL, 0, &done), 0, "a response is taken");
 	ok(done.changes == 1 && done.ignored == 1 && done.commands == 2, "with what it held");
 	is_str(get(s, "goal"), "20", "a mirror's property can be read");
 	is_str(get(s, "a"), "3", "the mirror cannot write what the device owns");
@@ -188,7 +188,7 @@ static void test_apply(void)
 	ok(hg_store_cursors(s)->change_acked == 4 && hg_store_cursors(s)->mirror_cursor == 6 &&
 		   hg_store_cursors(s)->command_cursor == 2,
 	   "cursors moved");
-	is_int(hg_store_apply(s, &r, NULL, 0, 1, &done), 0, "the same response again");
+	is_int(hg_store_apply(s, &r, NULL, 0, &done), 0, "the same response again");
 	ok(!done.changes && !done.commands, "changes nothing");
 
 	is_int(hg_store_started(s, 1), 0, "a command starts");
@@ -201,10 +201,10 @@ static void test_apply(void)
 	is_int(hg_store_finished(s, &e), -ENOENT, "an unknown one cannot end as done");
 	told.state = HG_COMMAND_UNKNOWN;
 	r = response(epoch_a, 4);
-	is_int(hg_store_apply(s, &r, &told, 1, 1, &done), 0, "its report is answered");
+	is_int(hg_store_apply(s, &r, &told, 1, &done), 0, "its report is answered");
 	is_str(journal(s), "2:2 ", "then it leaves the journal");
 	r.device_cursor = 1 << 20;
-	is_int(hg_store_apply(s, &r, NULL, 0, 1, &done), -ESTALE, "a cursor that we never reached");
+	is_int(hg_store_apply(s, &r, NULL, 0, &done), -ESTALE, "a cursor that we never reached");
 	hg_store_close(s);
 }
 
@@ -218,7 +218,7 @@ static void test_new_mirror(void)
 	struct hg_store *s = open_store(dir, &ret);
 
 	r.changes = c, r.n_changes = 1, r.flags = HG_RESPONSE_MORE;
-	ok(!hg_store_apply(s, &r, NULL, 0, 1, &done) && done.new_mirror, "a new mirror is noticed");
+	ok(!hg_store_apply(s, &r, NULL, 0, &done) && done.new_mirror, "a new mirror is noticed");
 	ok(hg_store_cursors(s)->change_acked == 0 && hg_store_cursors(s)->command_cursor == 0,
 	   "cursors begin again");
 	is_str(get(s, "goal"), "20", "old values stay while it is still sending");
@@ -226,14 +226,14 @@ static void test_new_mirror(void)
 	hg_store_close(s);
 	s = open_store(dir, &ret);
 	r = response(epoch_b, 0);
-	is_int(hg_store_apply(s, &r, NULL, 0, 1, &done), 0, "it has sent all");
+	is_int(hg_store_apply(s, &r, NULL, 0, &done), 0, "it has sent all");
 	is_str(get(s, "goal"), "(none)", "what it did not send is gone");
 	is_str(get(s, "other"), "1", "what it sent is there");
 
 	for (int i = 0; i < 6; i++)
 		m[i] = (struct hg_wire_command){ i + 1, hg_slice_str("x"), hg_slice_str(""), 0, 0 };
 	r.commands = m, r.n_commands = 6;
-	ok(!hg_store_apply(s, &r, NULL, 0, 1, &done) && done.commands == 4 && done.waiting == 2,
+	ok(!hg_store_apply(s, &r, NULL, 0, &done) && done.commands == 4 && done.waiting == 2,
 	   "commands over journal_max stay with the mirror");
 	is_int(hg_store_cursors(s)->command_cursor, 4, "and are not acknowledged");
 	hg_store_close(s);

@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A session's states, one after the other; any of them may go to END:
+ *   RESOLVE  -> CONNECT    addresses are known; tried one after the other
+ *   CONNECT  -> HANDSHAKE  TCP is up
+ *   HANDSHAKE-> ANSWER     TLS is up and the first request is on its way with the last flight
+ *   ANSWER   -> LINGER     the response is in the store; commands of it run
+ *   ANSWER, LINGER -> ANSWER  there is more to say or to hear
+ *   END      done() was scheduled; nothing else happens
+ * One timer is the deadline of the state, one that of the session.
+ */
+#include "session.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+#include "agent.h"
+#include "command.h"
+#include "resolver.h"
+#include "socket.h"
+#include "watch.h"
+#include "../lib/log.h"
+
+enum state { RESOLVE, CONNECT, HANDSHAKE, ANSWER, LINGER, END };
+
+struct hg_session {
+	struct hg_session_options o;
+	struct hg_agent *agent;
+	enum state state;
+	struct hg_session_result result;
+
+	struct hg_lookup *lookup; /* NULL: none is under way */
+	struct sockaddr_storage addrs[HG_ADDRESSES_MAX];
+	size_t n_addrs, next_addr;
+	char peer[INET6_ADDRSTRLEN + 8];
+	char connect_error[128];
+
+	int fd; /* until bev has it */
+	struct event *connected, *ended, *deadline, *end_by;
+	struct bufferevent *bev;
+	uint32_t round;
+	struct hg_session_message message;
+	struct hg_wire_room room;
+	uint8_t frame[HG_WIRE_MAX + 4];
+};
+
+static void connect_next(struct hg_session *s);
+static void send_request(struct hg_session *s);
+
+const char *hg_sync_failure_name(enum hg_sync_failure f)
+{
+	static const char *const names[] = { "none",	 "dns",	 "connect", "tls",
+					     "protocol", "busy", "refused", "store" };
+
+	return names[f];
+}
+
+static void enter(struct hg_session *s, enum state state, uint64_t limit_ms)
+{
+	struct timeval t = { limit_ms / 1000, limit_ms % 1000 * 1000 };
+
+	s->state = state;
+	event_add(s->deadline, &t);
+}
+
+/* done() is called by the loop, when no frame of ours is on the stack. */
+static void __attribute__((format(printf, 3, 4)))
+end(struct hg_session *s, enum hg_sync_failure failure, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->state == END)
+		return;
+	s->state = END;
+	s->result.failure = failure;
+	va_start(ap, fmt);
+	vsnprintf(s->result.text, sizeof(s->result.text), fmt, ap);
+	va_end(ap);
+	for (char *c = s->result.text; *c; c++) /* parts of it may be the peer's words */
+		*c = *c < ' ' || *c > '~' ? '?' : *c;
+	if (s->bev)
+		bufferevent_disable(s->bev, EV_READ | EV_WRITE);
+	event_del(s->deadline);
+	event_del(s->end_by);
+	hg_lookup_cancel(s->lookup);
+	s->lookup = NULL;
+	event_active(s->ended, EV_TIMEOUT, 0);
+}
+
+static const char *host(const struct hg_session *s)
+{
+	return s->agent->conf.mirror.host;
+}
+
+static void on_addresses(void *ctx, const char *error, const struct sockaddr_storage *addrs,
+			 size_t n)
+{
+	struct hg_session *s = ctx;
+
+	s->lookup = NULL;
+	if (error) {
+		end(s, HG_SYNC_DNS, "%s: %s", host(s), error);
+		return;
+	}
+	memcpy(s->addrs, addrs, n * sizeof(*addrs));
+	s->n_addrs = n;
+	if (s->agent->watch)
+		hg_watch_mirror(s->agent->watch, addrs, n);
+	connect_next(s);
+}
+
+static void resolve(struct hg_session *s)
+{
+	enter(s, RESOLVE, s->agent->conf.mirror.connect_timeout);
+	s->lookup = hg_lookup_new(s->agent->resolver, host(s), s->agent->conf.mirror.port,
+				  on_addresses, s);
+	if (!s->lookup)
+		end(s, HG_SYNC_DNS, "out of memory");
+}
+
+static void on_end(evutil_socket_t fd, short what, void *ctx)
+{
+	struct hg_session *s = ctx;
+
+	s->o.done(s->o.ctx, &s->result);
+}
+
+static void on_session_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+	end(ctx, HG_SYNC_PROTOCOL, "over session_timeout");
+}
+
+/* This address did not work; the next one may. */
+static void connect_failed(struct hg_session *s, const char *why)
+{
+	snprintf(s->connect_error, sizeof(s->connect_error), "%s: %s", s->peer, why);
+	if (s->fd >= 0) {
+		event_free(s->connected);
+		s->connected = NULL;
+		close(s->fd);
+		s->fd = -1;
+	}
+	connect_next(s);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+	struct hg_session *s = ctx;
+
+	switch (s->state) {
+	case RESOLVE:
+		end(s, HG_SYNC_DNS, "%s: no answer from the name servers", host(s));
+		break;
+	case CONNECT:
+		connect_failed(s, strerror(ETIMEDOUT));
+		break;
+	case HANDSHAKE:
+		end(s, HG_SYNC_TLS, "%s: handshake: %s", s->peer, strerror(ETIMEDOUT));
+		break;
+	case ANSWER:
+		end(s, HG_SYNC_PROTOCOL, "%s: no answer", s->peer);
+		break;
+	case LINGER:
+		send_request(s);
+		break;
+	case END:
+		break;
+	}
+}
+
+/*
+ * The kernel holds back our last handshake flight until the first request is behind it: one
+ * packet and one wake-up less. It is let go when both are written.
+ */
+static void cork(struct bufferevent *bev, int on)
+{
+	setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+static void on_written(struct bufferevent *bev, void *ctx)
+{
+	cork(bev, 0);
+}
+
+/* The connection is of no more use: by TLS, by TCP, or closed. */
+static void lost(struct hg_session *s, int error)
+{
+	unsigned long e = bufferevent_get_openssl_error(s->bev);
+	long verify = SSL_get_verify_result(bufferevent_openssl_get_ssl(s->bev));
+	const char *reason;
+
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		e = 0;
+	if (e) {
+		reason = ERR_reason_error_string(e);
+		end(s, HG_SYNC_TLS, "%s: %s%s%s", s->peer, reason ? reason : "TLS failed",
+		    verify == X509_V_OK ? "" : ": ",
+		    verify == X509_V_OK ? "" : X509_verify_cert_error_string(verify));
+	} else if (s->state == HANDSHAKE) {
+		end(s, HG_SYNC_TLS, "%s: closed in the handshake", s->peer);
+	} else if (error) {
+		end(s, HG_SYNC_PROTOCOL, "%s: %s", s->peer, strerror(error));
+	} else {
+		end(s, HG_SYNC_PROTOCOL, "%s: closed %s", s->peer,
+		    evbuffer_get_length(bufferevent_get_input(s->bev))
+			    ? "in the middle of an answer"
+			    : "without an answer");
+	}
+}
+
+static void on_event(struct bufferevent *bev, short what, void *ctx)
+{
+	struct hg_session *s = ctx;
+	int error = what & BEV_EVENT_ERROR ? errno : 0;
+
+	if (s->state == END)
+		return;
+	if (what & BEV_EVENT_CONNECTED) {
+		s->result.resumed = SSL_session_reused(bufferevent_openssl_get_ssl(bev));
+		send_request(s);
+	} else {
+		lost(s, error);
+	}
+}
+
+static enum hg_sync_failure refusal(uint32_t status)
+{
+	switch (status) {
+	case HG_WIRE_BUSY:
+	case HG_WIRE_UNAVAILABLE:
+		return HG_SYNC_BUSY;
+	case HG_WIRE_UNKNOWN_DEVICE:
+	case HG_WIRE_QUARANTINED:
+	case HG_WIRE_WRONG_UID:
+	case HG_WIRE_VERSION_UNSUPPORTED:
+		return HG_SYNC_REFUSED;
+	default:
+		return HG_SYNC_PROTOCOL;
+	}
+}
+
+/* What was taken is durable now: tell the applications, let the commands run. */
+static void announce(struct hg_session *s, const struct hg_wire_response *r,
+		     const struct hg_store_applied *applied, uint64_t cursor_before)
+{
+	for (size_t i = 0; i < r->n_changes; i++) {
+		if (applied->new_mirror || r->changes[i].seq > cursor_before)
+			hg_socket_changed(s->agent->socket, r->changes[i].name);
+	}
+	if (applied->ignored)
+		hg_warn("sync: %s: %zu changes of properties that this device owns were ignored",
+			s->peer, applied->ignored);
+	if (applied->new_mirror)
+		hg_warn("sync: %s: the mirror has begun a new epoch: everything is sent again",
+			s->peer);
+	if (applied->waiting)
+		hg_warn("sync: journal is full: %zu commands stay with the mirror",
+			applied->waiting);
+	if (applied->commands)
+		hg_commands_look(s->agent->commands);
+}
+
+/* Is there a reason for another request? */
+static bool is_more(struct hg_session *s, const struct hg_wire_response *r,
+		    const struct hg_store_applied *applied)
+{
+	const struct hg_store_cursors *c = hg_store_cursors(s->agent->store);
+	size_t ended = 0;
+
+	hg_store_reports_count(s->agent->store, &ended);
+	return (r->flags & HG_RESPONSE_MORE && !applied->waiting) || r->flags & HG_RESPONSE_FULL ||
+	       r->n_changes || applied->commands || applied->new_mirror || s->message.cut ||
+	       ended || c->change_seq > c->change_acked;
+}
+
+static void finish(struct hg_session *s)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(s->bev);
+
+	SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); /* do not wait for theirs */
+	SSL_shutdown(ssl);
+	end(s, HG_SYNC_OK, "%zu sent, %zu received, %zu commands, %zu reports, %zu rounds%s",
+	    s->result.sent, s->result.received, s->result.commands, s->result.reports,
+	    s->result.rounds, s->result.resumed ? ", resumed" : "");
+}
+
+static void take_response(struct hg_session *s, const struct hg_wire_response *r)
+{
+	uint64_t cursor = hg_store_cursors(s->agent->store)->mirror_cursor;
+	struct hg_store_applied applied;
+	int ret;
+
+	s->result.interval_ms = r->interval_ms;
+	if (r->status != HG_WIRE_OK) {
+		const char *name = hg_wire_status_name(r->status);
+
+		end(s, refusal(r->status), "%s: %s%s%.*s", s->peer, name ? name : "refused",
+		    r->detail.len ? ": " : "", (int)r->detail.len, (const char *)r->detail.ptr);
+		return;
+	}
+	ret = hg_store_apply(s->agent->store, r, s->message.told, s->message.request.n_reports,
+			     &applied);
+	if (ret == -ESTALE) {
+		hg_warn("%s: this is an old copy of the store: a new epoch begins",
+			hg_store_error(s->agent->store));
+		ret = hg_store_renew(s->agent->store);
+		if (!ret)
+			end(s, HG_SYNC_STORE, "store was older than the mirror's copy");
+	}
+	if (ret)
+		end(s, HG_SYNC_STORE, "%s", hg_store_error(s->agent->store));
+	if (s->state == END)
+		return;
+	s->result.rounds++;
+	s->result.sent += s->message.request.n_changes;
+	s->result.reports += s->message.request.n_reports;
+	s->result.received += applied.changes;
+	s->result.commands += applied.commands;
+	announce(s, r, &applied, cursor);
+	if (!is_more(s, r, &applied))
+		finish(s);
+	else if (applied.commands && !(r->flags & HG_RESPONSE_MORE))
+		enter(s, LINGER, s->agent->conf.mirror.linger);
+	else
+		send_request(s);
+}
+
+static void on_readable(struct bufferevent *bev, void *ctx)
+{
+	struct hg_session *s = ctx;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	uint8_t prefix[4];
+	struct hg_wire_response r;
+	size_t at = 0;
+	long len;
+	int ret;
+
+	if (s->state == END)
+		return;
+	if (s->state != ANSWER) {
+		end(s, HG_SYNC_PROTOCOL, "%s: sent without being asked", s->peer);
+		return;
+	}
+	if (evbuffer_copyout(in, prefix, sizeof(prefix)) < (ssize_t)sizeof(prefix))
+		return;
+	len = hg_wire_frame_len(prefix, sizeof(prefix));
+	if (len < 0) {
+		end(s, HG_SYNC_PROTOCOL, "%s: answer of a length that is not allowed", s->peer);
+		return;
+	}
+	if (evbuffer_get_length(in) < (size_t)len)
+		return;
+	if (evbuffer_get_length(in) > (size_t)len) {
+		end(s, HG_SYNC_PROTOCOL, "%s: sent more than one answer", s->peer);
+		return;
+	}
+	ret = hg_wire_get_response(hg_slice_of(evbuffer_pullup(in, len) + 4, len - 4), &s->room, &r,
+				   &at);
+	if (ret)
+		end(s, HG_SYNC_PROTOCOL, "%s: answer is malformed at byte %zu", s->peer, at);
+	else
+		take_response(s, &r);
+	evbuffer_drain(in, len);
+}
+
+static void send_request(struct hg_session *s)
+{
+	long len;
+	int ret;
+
+	if (s->round == s->agent->conf.mirror.rounds_max) {
+		end(s, HG_SYNC_PROTOCOL, "%s: over rounds_max requests in one session", s->peer);
+		return;
+	}
+	ret = hg_session_gather(s->agent, &s->message, s->result.number, s->round);
+	if (ret) {
+		end(s, HG_SYNC_STORE, "%s", hg_store_error(s->agent->store));
+		return;
+	}
+	len = hg_wire_put_request(&s->message.request, s->frame, sizeof(s->frame));
+	if (len < 0) {
+		end(s, HG_SYNC_PROTOCOL, "request cannot be encoded: %s", strerror(-len));
+		return;
+	}
+	s->round++;
+	enter(s, ANSWER, s->agent->conf.mirror.session_timeout);
+	bufferevent_write(s->bev, s->frame, len);
+}
+
+static void start_tls(struct hg_session *s)
+{
+	const struct hg_agent_conf *conf = &s->agent->conf;
+	SSL *ssl = SSL_new(s->o.tls);
+	int one = 1;
+
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (!ssl || hg_tls_set_host(ssl, conf->mirror.name ? conf->mirror.name : host(s)) ||
+	    !SSL_set_fd(ssl, s->fd)) {
+		SSL_free(ssl);
+		end(s, HG_SYNC_TLS, "cannot begin TLS; check [mirror] name");
+		return;
+	}
+	if (s->o.ticket)
+		SSL_set_session(ssl, s->o.ticket);
+	SSL_connect(ssl); /* sends the hello; what is wrong shows when it goes on */
+	ERR_clear_error();
+	s->bev = bufferevent_openssl_socket_new(s->agent->base, s->fd, ssl,
+						BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+	if (!s->bev) {
+		SSL_free(ssl);
+		end(s, HG_SYNC_TLS, "out of memory");
+		return;
+	}
+	s->fd = -1;
+	cork(s->bev, 1);
+	bufferevent_setcb(s->bev, on_readable, on_written, on_event, s);
+	bufferevent_setwatermark(s->bev, EV_READ, 0, HG_WIRE_MAX + 5);
+	bufferevent_enable(s->bev, EV_READ | EV_WRITE);
+	enter(s, HANDSHAKE, conf->mirror.connect_timeout);
+}
+
+static void on_connected(evutil_socket_t fd, short what, void *ctx)
+{
+	struct hg_session *s = ctx;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error) {
+		connect_failed(s, strerror(error));
+		return;
+	}
+	event_free(s->connected);
+	s->connected = NULL;
+	start_tls(s);
+}
+
+static void name_peer(struct hg_session *s, const struct sockaddr_storage *addr)
+{
+	char ip[INET6_ADDRSTRLEN] = "?";
+
+	getnameinfo((const struct sockaddr *)addr, sizeof(*addr), ip, sizeof(ip), NULL, 0,
+		    NI_NUMERICHOST);
+	snprintf(s->peer, sizeof(s->peer), strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip,
+		 (unsigned int)s->agent->conf.mirror.port);
+}
+
+static void connect_next(struct hg_session *s)
+{
+	const struct sockaddr_storage *addr = &s->addrs[s->next_addr];
+	socklen_t len = addr->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						    : sizeof(struct sockaddr_in);
+
+	if (s->next_addr == s->n_addrs) {
+		end(s, HG_SYNC_CONNECT, "%s", s->connect_error);
+		return;
+	}
+	s->next_addr++;
+	name_peer(s, addr);
+	enter(s, CONNECT, s->agent->conf.mirror.connect_timeout);
+	s->fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	s->connected = s->fd < 0 ? NULL
+				 : event_new(s->agent->base, s->fd, EV_WRITE, on_connected, s);
+	if (!s->connected) {
+		end(s, HG_SYNC_CONNECT, "socket: %s", strerror(errno));
+		return;
+	}
+	event_add(s->connected, NULL);
+	if (connect(s->fd, (const struct sockaddr *)addr, len) && errno != EINPROGRESS)
+		connect_failed(s, strerror(errno));
+}
+
+struct hg_session *hg_session_new(const struct hg_session_options *options)
+{
+	struct hg_session *s = calloc(1, sizeof(*s));
+	uint64_t limit;
+
+	if (!s)
+		return NULL;
+	s->o = *options;
+	s->agent = options->agent;
+	s->fd = -1;
+	s->ended = event_new(s->agent->base, -1, 0, on_end, s);
+	s->deadline = event_new(s->agent->base, -1, 0, on_deadline, s);
+	s->end_by = event_new(s->agent->base, -1, 0, on_session_deadline, s);
+	if (!s->ended || !s->deadline || !s->end_by) {
+		hg_session_free(s);
+		return NULL;
+	}
+	limit = s->agent->conf.mirror.session_timeout;
+	event_add(s->end_by, &(struct timeval){ limit / 1000, limit % 1000 * 1000 });
+	if (hg_store_next(s->agent->store, HG_COUNTER_SESSION, &s->result.number))
+		end(s, HG_SYNC_STORE, "%s", hg_store_error(s->agent->store));
+	else
+		resolve(s);
+	return s;
+}
+
+void hg_session_free(struct hg_session *s)
+{
+	struct event *events[4];
+
+	if (!s)
+		return;
+	hg_lookup_cancel(s->lookup);
+	events[0] = s->connected, events[1] = s->ended;
+	events[2] = s->deadline, events[3] = s->end_by;
+	for (int i = 0; i < 4; i++) {
+		if (events[i])
+			event_free(events[i]);
+	}
+	if (s->bev)
+		bufferevent_free(s->bev);
+	else if (s->fd >= 0)
+		close(s->fd);
+	free(s);
+}
+
+bool hg_session_report(struct hg_session *s)
+{
+	if (s->state == LINGER && !hg_commands_busy(s->agent->commands))
+		send_request(s);
+	return s->state == LINGER || s->state == ANSWER;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One session with the mirror, from the name's resolution to close_notify. Made by sync.c, which
+ * decides when; message contents are in session-message.c.
+ */
+#ifndef HG_USERSPACE_SESSION_H
+#define HG_USERSPACE_SESSION_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "../lib/wire.h"
+#include "store.h"
+
+struct hg_agent;
+
+/* Why a session failed; each backs off by itself. */
+enum hg_sync_failure {
+	HG_SYNC_OK = 0,
+	HG_SYNC_DNS,	  /* the name does not resolve */
+	HG_SYNC_CONNECT,  /* no connection */
+	HG_SYNC_TLS,	  /* handshake or certificates */
+	HG_SYNC_PROTOCOL, /* what came is not the protocol, or came too late */
+	HG_SYNC_BUSY,	  /* the mirror or its database is overloaded or away */
+	HG_SYNC_REFUSED,  /* it does not know, or has quarantined, this device */
+	HG_SYNC_STORE,	  /* our store cannot be written */
+	HG_SYNC_FAILURES,
+};
+
+const char *hg_sync_failure_name(enum hg_sync_failure f);
+
+struct hg_session_result {
+	enum hg_sync_failure failure;
+	char text[256];	      /* for people: what was exchanged, or what failed */
+	uint32_t interval_ms; /* the mirror's hint; 0: none */
+	uint64_t number;      /* of the session */
+	size_t rounds, sent, received, commands, reports;
+	bool resumed; /* TLS without a full handshake */
+};
+
+struct hg_session_options {
+	struct hg_agent *agent;
+	SSL_CTX *tls;
+	SSL_SESSION *ticket; /* to resume; NULL: full handshake */
+	/* Called once, from the loop; frees nothing. The session must then be freed. */
+	void (*done)(void *ctx, const struct hg_session_result *result);
+	void *ctx;
+};
+
+struct hg_session;
+
+/* NULL if out of memory; everything else is said by done(). */
+struct hg_session *hg_session_new(const struct hg_session_options *options);
+void hg_session_free(struct hg_session *s);
+
+/* A command has ended. True: the session takes its report along. */
+bool hg_session_report(struct hg_session *s);
+
+/* Contents of one request, and where they lie until it is answered. */
+struct hg_session_message {
+	struct hg_wire_request request;
+	struct hg_wire_change changes[HG_WIRE_CHANGES_MAX];
+	struct hg_wire_report reports[HG_WIRE_REPORTS_MAX];
+	struct hg_store_told told[HG_WIRE_REPORTS_MAX];
+	size_t spent; /* of HG_WIRE_BUDGET */
+	size_t used;  /* of bytes */
+	bool cut;     /* there was more than fits */
+	uint8_t bytes[HG_WIRE_MAX];
+};
+
+/* Gathers what there is to say. Returns 0 or -errno of the store. */
+int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint64_t session,
+		      uint32_t round);
+
+#endif

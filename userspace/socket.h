@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The unix socket on which applications of the device and the command line reach the agent.
+ * docs/agent-socket.md is the specification: one JSON object per line, both ways.
+ */
+#ifndef HG_USERSPACE_SOCKET_H
+#define HG_USERSPACE_SOCKET_H
+
+#include "../lib/slice.h"
+
+#define HG_SOCKET_LINE_MAX (64 * 1024) /* of a request */
+
+struct hg_agent;
+struct hg_socket;
+
+/* Listens. A socket file without a listener is replaced. NULL with a message in err. */
+struct hg_socket *hg_socket_new(struct hg_agent *agent, char *err, size_t err_size);
+void hg_socket_free(struct hg_socket *s);
+
+/* Tells watchers that this property was written or removed; s may be NULL. */
+void hg_socket_changed(struct hg_socket *s, struct hg_slice name);
+
+#endif

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+/*
+ * When the next session is due, and what the last ones came to. Always true: a timer runs or a
+ * session does. Failures back off by class with full jitter (a random time below a bound that
+ * doubles), so that a fleet which lost its mirror at one moment does not come back at one.
+ */
+#include "sync.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <openssl/pem.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include "agent.h"
+#include "session.h"
+#include "../lib/log.h"
+
+#define GAP_MS 1000 /* between sessions that are due "at once": an application cannot spin us */
+#define TICKET_SAVE_MS (3600 * 1000) /* flash wears; a lost ticket costs one full handshake */
+#define TICKET_MAX 16384
+#define WAITERS_MAX 64
+
+struct waiter {
+	TAILQ_ENTRY(waiter) link;
+	void (*done)(void *ctx, int ret, const char *text);
+	void *ctx;
+	bool armed; /* the session that runs is the one it waits for */
+};
+
+struct hg_sync {
+	struct hg_agent *agent;
+	SSL_CTX *tls;
+	SSL_SESSION *ticket;
+	uint64_t ticket_saved_ms;
+	struct hg_session *session; /* NULL: none runs */
+	struct event *timer;
+	uint64_t due_ms; /* of the next session, uptime */
+	bool backing_off;
+	bool again; /* something came up during the session */
+	bool again_at_once;
+	TAILQ_HEAD(, waiter) waiters;
+	size_t n_waiters;
+	unsigned int failed[HG_SYNC_FAILURES]; /* in a row, since the last good session */
+	uint64_t good, bad, ended_ms, good_ms;
+	struct hg_session_result last;
+};
+
+static uint64_t random_below(uint64_t bound)
+{
+	uint64_t r;
+
+	evutil_secure_rng_get_bytes(&r, sizeof(r));
+	return bound ? r % bound : 0;
+}
+
+/* The earliest wish wins; the timer follows. */
+static void set_due(struct hg_sync *s, uint64_t due_ms)
+{
+	uint64_t now = hg_uptime_ms(), in;
+
+	s->due_ms = due_ms;
+	in = due_ms > now ? due_ms - now : 0;
+	event_add(s->timer, &(struct timeval){ in / 1000, in % 1000 * 1000 });
+}
+
+static uint64_t with_jitter(const struct hg_sync *s, uint64_t ms)
+{
+	uint64_t range = ms * s->agent->conf.mirror.jitter / 100;
+
+	return ms - range + random_below(2 * range + 1);
+}
+
+static uint64_t interval(const struct hg_sync *s, uint32_t hint)
+{
+	const struct hg_agent_conf *c = &s->agent->conf;
+	uint64_t ms = hint ? hint : c->mirror.interval;
+
+	if (ms < c->mirror.interval_min)
+		ms = c->mirror.interval_min;
+	if (ms > c->mirror.interval_max)
+		ms = c->mirror.interval_max;
+	return with_jitter(s, ms);
+}
+
+/* A tenth of the bound is kept, so that "random below" is never a hammering "at once". */
+static uint64_t backoff(const struct hg_sync *s, enum hg_sync_failure f, uint32_t hint)
+{
+	const struct hg_agent_conf *c = &s->agent->conf;
+	uint64_t bound = c->mirror.backoff_min, ms;
+
+	if (f == HG_SYNC_REFUSED)
+		bound = c->mirror.backoff_refused;
+	for (unsigned int i = 1; i < s->failed[f] && bound < c->mirror.backoff_max; i++)
+		bound *= 2;
+	if (f != HG_SYNC_REFUSED && bound > c->mirror.backoff_max)
+		bound = c->mirror.backoff_max;
+	ms = bound / 10 + random_below(bound - bound / 10 + 1);
+	return f == HG_SYNC_BUSY && hint > ms ? hint + random_below(hint / 10 + 1) : ms;
+}
+
+static void ticket_path(const struct hg_sync *s, const char *suffix, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s/ticket%s", s->agent->conf.device.state_dir, suffix);
+}
+
+/* Not a promise: a file that is not whole is not read. */
+static void save_ticket(struct hg_sync *s)
+{
+	char path[4200], tmp[4200];
+	FILE *f;
+	bool good;
+
+	if (!s->ticket)
+		return;
+	ticket_path(s, "", path, sizeof(path));
+	ticket_path(s, ".new", tmp, sizeof(tmp));
+	unlink(tmp);
+	f = fopen(tmp, "wxe");
+	if (!f)
+		return;
+	good = !fchmod(fileno(f), 0600) && PEM_write_SSL_SESSION(f, s->ticket);
+	if (fclose(f) || !good || rename(tmp, path))
+		unlink(tmp);
+	s->ticket_saved_ms = hg_uptime_ms();
+}
+
+static void load_ticket(struct hg_sync *s)
+{
+	char path[4200];
+	FILE *f;
+
+	ticket_path(s, "", path, sizeof(path));
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	s->ticket = PEM_read_SSL_SESSION(f, NULL, NULL, NULL);
+	fclose(f);
+	s->ticket_saved_ms = hg_uptime_ms();
+}
+
+static int on_ticket(SSL *ssl, SSL_SESSION *ticket)
+{
+	struct hg_sync *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	SSL_SESSION_free(s->ticket);
+	s->ticket = ticket;
+	if (!s->ticket_saved_ms || hg_uptime_ms() - s->ticket_saved_ms > TICKET_SAVE_MS)
+		save_ticket(s);
+	return 1;
+}
+
+static void answer_waiters(struct hg_sync *s, int ret, const char *text)
+{
+	struct waiter *w, *next;
+
+	for (w = TAILQ_FIRST(&s->waiters); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (!w->armed)
+			continue;
+		TAILQ_REMOVE(&s->waiters, w, link);
+		s->n_waiters--;
+		w->done(w->ctx, ret, text);
+		free(w);
+	}
+}
+
+static int failure_errno(enum hg_sync_failure f)
+{
+	switch (f) {
+	case HG_SYNC_OK:
+		return 0;
+	case HG_SYNC_REFUSED:
+		return -EPERM;
+	case HG_SYNC_STORE:
+		return -EIO;
+	case HG_SYNC_BUSY:
+		return -EBUSY;
+	default:
+		return -ENOTCONN;
+	}
+}
+
+static void plan(struct hg_sync *s, const struct hg_session_result *r)
+{
+	uint64_t now = hg_uptime_ms();
+
+	if (r->failure == HG_SYNC_OK) {
+		memset(s->failed, 0, sizeof(s->failed));
+		s->backing_off = false;
+		set_due(s, now + interval(s, r->interval_ms));
+		return;
+	}
+	s->failed[r->failure]++;
+	s->backing_off = true;
+	set_due(s, now + backoff(s, r->failure, r->interval_ms));
+	hg_log(r->failure == HG_SYNC_REFUSED ? HG_LOG_ERROR : HG_LOG_WARN,
+	       "sync: session %llu failed (%s): %s; next in %llu ms", (unsigned long long)r->number,
+	       hg_sync_failure_name(r->failure), r->text, (unsigned long long)(s->due_ms - now));
+}
+
+static void on_done(void *ctx, const struct hg_session_result *r)
+{
+	struct hg_sync *s = ctx;
+	char text[sizeof(r->text) + 32];
+
+	s->last = *r;
+	s->ended_ms = hg_uptime_ms();
+	hg_session_free(s->session);
+	s->session = NULL;
+	r = &s->last;
+	if (r->failure == HG_SYNC_OK) {
+		s->good++;
+		s->good_ms = hg_now_ms();
+		hg_debug("sync: session %llu: %s", (unsigned long long)r->number, r->text);
+	} else {
+		s->bad++;
+		if (r->failure == HG_SYNC_TLS) { /* it may be the ticket */
+			SSL_SESSION_free(s->ticket);
+			s->ticket = NULL;
+		}
+	}
+	plan(s, r);
+	snprintf(text, sizeof(text), "%s%s%s", r->failure ? hg_sync_failure_name(r->failure) : "",
+		 r->failure ? ": " : "", r->text);
+	answer_waiters(s, failure_errno(r->failure), text);
+	if (s->again && !s->backing_off)
+		hg_sync_soon(s, s->again_at_once);
+	if (!TAILQ_EMPTY(&s->waiters))
+		set_due(s, hg_uptime_ms());
+	s->again = s->again_at_once = false;
+}
+
+static void on_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct hg_sync *s = ctx;
+	struct hg_session_options o = {
+		.agent = s->agent, .tls = s->tls, .ticket = s->ticket, .done = on_done, .ctx = s
+	};
+	struct waiter *w;
+
+	if (s->session)
+		return;
+	TAILQ_FOREACH (w, &s->waiters, link)
+		w->armed = true;
+	s->session = hg_session_new(&o);
+	if (!s->session) {
+		hg_error("sync: out of memory");
+		set_due(s, hg_uptime_ms() + s->agent->conf.mirror.backoff_max);
+	}
+}
+
+static SSL_CTX *make_tls(struct hg_sync *s, char *err, size_t err_size)
+{
+	const struct hg_agent_conf *c = &s->agent->conf;
+	struct hg_tls_files files = { .cert = c->mirror.cert,
+				      .key = c->mirror.key,
+				      .ca = c->mirror.ca,
+				      .crl = c->mirror.crl };
+	SSL_CTX *tls = hg_tls_ctx_new(HG_TLS_SYNC_CLIENT, &files, err, err_size);
+
+	if (!tls)
+		return NULL;
+	SSL_CTX_set_app_data(tls, s);
+	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(tls, on_ticket);
+	return tls;
+}
+
+struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
+{
+	struct hg_sync *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->agent = agent;
+	TAILQ_INIT(&s->waiters);
+	s->tls = make_tls(s, err, err_size);
+	if (!s->tls)
+		goto fail;
+	s->timer = event_new(agent->base, -1, 0, on_due, s);
+	if (!s->timer) {
+		snprintf(err, err_size, "out of memory");
+		goto fail;
+	}
+	load_ticket(s);
+	set_due(s, hg_uptime_ms());
+	return s;
+fail:
+	hg_sync_free(s);
+	return NULL;
+}
+
+void hg_sync_free(struct hg_sync *s)
+{
+	struct waiter *w;
+
+	if (!s)
+		return;
+	hg_session_free(s->session);
+	while ((w = TAILQ_FIRST(&s->waiters))) {
+		TAILQ_REMOVE(&s->waiters, w, link);
+		free(w);
+	}
+	save_ticket(s);
+	SSL_SESSION_free(s->ticket);
+	if (s->timer)
+		event_free(s->timer);
+	SSL_CTX_free(s->tls);
+	free(s);
+}
+
+int hg_sync_reload(struct hg_sync *s, char *err, size_t err_size)
+{
+	SSL_CTX *tls = make_tls(s, err, err_size);
+
+	if (!tls)
+		return -EINVAL;
+	SSL_CTX_free(s->tls); /* a session that runs holds its own reference */
+	s->tls = tls;
+	return 0;
+}
+
+void hg_sync_soon(struct hg_sync *s, bool at_once)
+{
+	uint64_t now = hg_uptime_ms(), due;
+
+	if (s->session) {
+		s->again = true;
+		s->again_at_once |= at_once;
+		return;
+	}
+	if (s->backing_off)
+		return;
+	due = now + (at_once ? 0 : s->agent->conf.mirror.interval_soon);
+	if (s->ended_ms && due < s->ended_ms + GAP_MS)
+		due = s->ended_ms + GAP_MS;
+	if (due < s->due_ms)
+		set_due(s, due);
+}
+
+void hg_sync_report(struct hg_sync *s)
+{
+	if (!s->session || !hg_session_report(s->session))
+		hg_sync_soon(s, true);
+}
+
+int hg_sync_now(struct hg_sync *s, void (*done)(void *ctx, int ret, const char *text), void *ctx)
+{
+	struct waiter *w;
+
+	if (s->n_waiters == WAITERS_MAX)
+		return -EBUSY;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->done = done;
+	w->ctx = ctx;
+	TAILQ_INSERT_TAIL(&s->waiters, w, link);
+	s->n_waiters++;
+	if (!s->session)
+		set_due(s, hg_uptime_ms());
+	return 0;
+}
+
+void hg_sync_forget(struct hg_sync *s, const void *ctx)
+{
+	struct waiter *w, *next;
+
+	for (w = TAILQ_FIRST(&s->waiters); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->ctx != ctx)
+			continue;
+		TAILQ_REMOVE(&s->waiters, w, link);
+		s->n_waiters--;
+		free(w);
+	}
+}
+
+json_t *hg_sync_status(const struct hg_sync *s)
+{
+	uint64_t now = hg_uptime_ms();
+
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:I}", "mirror",
+			 s->agent->conf.mirror.host, "session_running", s->session != NULL,
+			 "next_in_ms", (json_int_t)(s->due_ms > now ? s->due_ms - now : 0),
+			 "sessions_good", (json_int_t)s->good, "sessions_failed",
+			 (json_int_t)s->bad, "last_good_ms", (json_int_t)s->good_ms, "last_result",
+			 s->good + s->bad ? hg_sync_failure_name(s->last.failure) : "", "last_text",
+			 s->last.text, "last_number", (json_int_t)s->last.number);
+}

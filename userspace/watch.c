@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Guard, profile, detector and alarm sender as one part of the agent. Peers are what the
+ * configuration names by address, and what names resolve to as the agent learns it; the guard gets
+ * them anew only when they differ. Every TICK_S the guard's attachment is looked at: an interface
+ * that came back, or whose programs somebody took away, is guarded again.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent.h"
+#include "alarm.h"
+#include "detect.h"
+#include "guard-conf.h"
+#include "model.h"
+#include "profile.h"
+#include "resolver.h"
+#include "store.h"
+#include "../lib/log.h"
+
+#define TICK_S 10
+#define COLLECTOR_KNOWN_S 600 /* then its name is resolved again */
+#define RESOLVED_MAX HG_ADDRESSES_MAX
+
+static const struct hg_guard_ops *const host = &hg_guard_bpf;
+
+struct hg_watch {
+	struct hg_agent *agent;
+	struct hg_guard *guard; /* NULL: not attached */
+	char guard_error[256];
+	struct hg_profile *profile; /* NULL: none */
+	struct hg_detect *detect;
+	struct hg_alarm_sender *sender; /* NULL: no collector */
+	struct event *tick;
+	struct hg_lookup *lookup;
+	uint64_t collector_known_ms; /* 0: not yet */
+	struct sockaddr_storage mirror[RESOLVED_MAX], collector;
+	size_t n_mirror, n_collector;
+	struct hg_peer peers[HG_PEERS_MAX]; /* as the guard has them */
+	size_t n_peers;
+};
+
+static size_t add_peer(struct hg_peer *peers, size_t n, const struct sockaddr_storage *addr,
+		       __u8 proto, __u8 role)
+{
+	const struct sockaddr_in *in4 = (const struct sockaddr_in *)addr;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
+	struct hg_peer p = { .proto = proto, .role = role, .port = in4->sin_port };
+
+	if (n == HG_PEERS_MAX)
+		return n;
+	if (addr->ss_family == AF_INET6) {
+		memcpy(&p.addr, &in6->sin6_addr, sizeof(p.addr));
+	} else {
+		p.addr.a[2] = htonl(0xffff);
+		p.addr.a[3] = in4->sin_addr.s_addr;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!memcmp(&peers[i], &p, sizeof(p)))
+			return n;
+	}
+	peers[n] = p;
+	return n + 1;
+}
+
+/* Gives the guard peers and rules if the peers changed, or anyway. */
+static void update_peers(struct hg_watch *w, bool anyway)
+{
+	struct hg_peer peers[HG_PEERS_MAX] = { 0 };
+	size_t n;
+	int ret;
+
+	if (!w->guard)
+		return;
+	n = hg_guard_peers_conf(peers, &w->agent->conf, "/etc/resolv.conf");
+	for (size_t i = 0; i < w->n_mirror; i++)
+		n = add_peer(peers, n, &w->mirror[i], IPPROTO_TCP, HG_PEER_MIRROR);
+	if (w->n_collector)
+		n = add_peer(peers, n, &w->collector, IPPROTO_UDP, HG_PEER_COLLECTOR);
+	if (!anyway && n == w->n_peers && !memcmp(peers, w->peers, n * sizeof(*peers)))
+		return;
+	ret = host->set_profile(w->guard, peers, n, w->profile ? w->profile->rules : NULL,
+				w->profile ? w->profile->n_rules : 0);
+	if (ret) {
+		hg_error("guard: peers and profile not set: %s", strerror(-ret));
+		return;
+	}
+	memcpy(w->peers, peers, sizeof(peers));
+	w->n_peers = n;
+}
+
+static int attach(struct hg_watch *w, char *err, size_t err_size)
+{
+	struct hg_guard_options o;
+	struct hg_guard *g;
+	int ret = hg_guard_options_conf(&o, &w->agent->conf, err, err_size);
+
+	if (!ret)
+		ret = host->attach(&o, &g, err, err_size);
+	if (ret)
+		return ret;
+	host->close(w->guard);
+	w->guard = g;
+	if (w->detect)
+		hg_detect_set_guard(w->detect, g);
+	for (size_t i = 0; i < o.n_interfaces; i++)
+		hg_info("guard: %s: %s, %s", o.interfaces[i].name, hg_policy_name(o.config.policy),
+			hg_guard_mode_name(o.interfaces[i].got));
+	update_peers(w, true);
+	return 0;
+}
+
+/* Every interface of the configuration has its programs. */
+static bool is_attached(struct hg_watch *w)
+{
+	struct hg_guard_interface list[HG_GUARD_INTERFACES_MAX];
+	const struct hg_conf_list *names = &w->agent->conf.guard.interfaces;
+	size_t n = 0, good = 0;
+
+	if (!w->guard || host->interfaces(w->guard, list, &n))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		good += list[i].got != HG_GUARD_AUTO && list[i].ifindex &&
+			if_nametoindex(list[i].name) == list[i].ifindex;
+	return good >= names->count;
+}
+
+static void keep_attached(struct hg_watch *w)
+{
+	char err[256] = "";
+
+	if (!w->agent->conf.guard.interfaces.count || is_attached(w)) {
+		w->guard_error[0] = '\0';
+		return;
+	}
+	if (!attach(w, err, sizeof(err))) {
+		w->guard_error[0] = '\0';
+	} else if (strcmp(err, w->guard_error)) {
+		snprintf(w->guard_error, sizeof(w->guard_error), "%s", err);
+		hg_error("guard: not all interfaces are guarded: %s", err);
+	}
+}
+
+static void on_collector(void *ctx, const char *error, const struct sockaddr_storage *addrs,
+			 size_t n)
+{
+	struct hg_watch *w = ctx;
+	int ret;
+
+	w->lookup = NULL;
+	if (error) {
+		hg_warn("alarm: collector %s: %s", w->agent->conf.collector.host, error);
+		return;
+	}
+	w->collector_known_ms = hg_uptime_ms();
+	if (w->n_collector && !memcmp(&w->collector, addrs, sizeof(*addrs)))
+		return;
+	w->collector = addrs[0];
+	w->n_collector = 1;
+	update_peers(w, false);
+	ret = hg_alarm_sender_connect(w->sender, (const struct sockaddr *)addrs,
+				      addrs->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+								   : sizeof(struct sockaddr_in));
+	if (ret) {
+		hg_warn("alarm: collector %s: %s", w->agent->conf.collector.host, strerror(-ret));
+		w->n_collector = 0;
+		w->collector_known_ms = 0;
+	}
+}
+
+static void find_collector(struct hg_watch *w)
+{
+	const struct hg_agent_conf *c = &w->agent->conf;
+
+	if (!w->sender || w->lookup)
+		return;
+	if (w->collector_known_ms &&
+	    hg_uptime_ms() - w->collector_known_ms < COLLECTOR_KNOWN_S * 1000)
+		return;
+	w->lookup = hg_lookup_new(w->agent->resolver, c->collector.host, c->collector.port,
+				  on_collector, w);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct hg_watch *w = ctx;
+
+	keep_attached(w);
+	update_peers(w, false);
+	find_collector(w);
+}
+
+static uint64_t next_counter(void *ctx)
+{
+	struct hg_watch *w = ctx;
+	uint64_t number;
+
+	if (hg_store_next(w->agent->store, HG_COUNTER_ALARM, &number)) {
+		hg_error("alarm: %s", hg_store_error(w->agent->store));
+		return 0;
+	}
+	return number;
+}
+
+static void on_answered(void *ctx, uint64_t counter, int result)
+{
+	if (result)
+		hg_warn("alarm: %llu: refused by the collector", (unsigned long long)counter);
+	else
+		hg_info("alarm: %llu: acknowledged", (unsigned long long)counter);
+}
+
+/* What the detector found; said in the log whether or not somebody is to be told. */
+static int on_alarm(void *ctx, const struct hg_alarm *alarm, uint64_t *episode)
+{
+	struct hg_watch *w = ctx;
+	const char *name = hg_alarm_class_name(alarm->alarm_class);
+	const char *feature = hg_alarm_feature_name(alarm->feature);
+
+	hg_warn("alarm: %s: %s %llu, bound %llu, channel %s", name ? name : "?",
+		feature ? feature : "?", (unsigned long long)alarm->value,
+		(unsigned long long)alarm->bound,
+		alarm->channel < w->profile->n_channels ? w->profile->channels[alarm->channel].name
+							: "?");
+	if (w->sender)
+		return hg_alarm_sender_state(w->sender, alarm, episode);
+	if (!*episode)
+		*episode = next_counter(w);
+	return *episode ? 0 : -EAGAIN;
+}
+
+static int start_sender(struct hg_watch *w, char *err, size_t err_size)
+{
+	const struct hg_agent_conf *c = &w->agent->conf;
+	struct hg_alarm_options o = {
+		.base = w->agent->base,
+		.uid = w->agent->uid,
+		.model = w->profile	   ? w->profile->model
+			 : w->agent->model ? hg_model_title(w->agent->model)
+					   : "",
+		.firmware = c->device.firmware ? c->device.firmware
+			    : w->profile       ? w->profile->firmware
+					       : "",
+		.cert = c->mirror.cert,
+		.key = c->mirror.key,
+		.collector_cert = c->collector.cert,
+		.next_counter = next_counter,
+		.answered = on_answered,
+		.ctx = w,
+	};
+
+	w->sender = hg_alarm_sender_new(&o, err, err_size);
+	return w->sender ? 0 : -EINVAL;
+}
+
+static int start_detector(struct hg_watch *w)
+{
+	struct hg_detect_options o = {
+		.base = w->agent->base,
+		.ops = host,
+		.guard = w->guard,
+		.profile = w->profile,
+		.alarm = on_alarm,
+		.ctx = w,
+	};
+
+	w->detect = hg_detect_new(&o);
+	return w->detect ? 0 : -ENOMEM;
+}
+
+static int start_guard(struct hg_watch *w, char *err, size_t err_size)
+{
+	int ret = attach(w, err, err_size);
+
+	if (!ret)
+		return 0;
+	if (w->agent->conf.guard.required) {
+		char why[256];
+
+		snprintf(why, sizeof(why), "%s", err[0] ? err : strerror(-ret));
+		snprintf(err, err_size,
+			 "guard: %s; the device would be open, so nothing is started "
+			 "([guard] required = no runs without)",
+			 why);
+		return ret;
+	}
+	snprintf(w->guard_error, sizeof(w->guard_error), "%s", err);
+	hg_error("guard: THIS DEVICE IS NOT GUARDED: %s; tried again every %d s", err, TICK_S);
+	return 0;
+}
+
+int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_t err_size)
+{
+	const struct hg_agent_conf *c = &agent->conf;
+	struct hg_watch *w;
+	int ret = 0;
+
+	if (!c->guard.interfaces.count && !c->collector.host) {
+		hg_warn("guard: no [guard] interface is configured: this device is not guarded");
+		return 0;
+	}
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->agent = agent;
+	w->tick = event_new(agent->base, -1, EV_PERSIST, on_tick, w);
+	if (!w->tick)
+		ret = -ENOMEM;
+	if (!ret && c->profile.file) {
+		w->profile = calloc(1, sizeof(*w->profile));
+		ret = w->profile ? hg_profile_load(c->profile.file, w->profile, err, err_size)
+				 : -ENOMEM;
+	}
+	if (!ret && c->guard.interfaces.count)
+		ret = start_guard(w, err, err_size);
+	if (!ret && c->collector.host)
+		ret = start_sender(w, err, err_size);
+	if (!ret && w->profile && w->guard)
+		ret = start_detector(w);
+	if (ret) {
+		hg_watch_free(w);
+		return ret;
+	}
+	event_add(w->tick, &(struct timeval){ TICK_S, 0 });
+	find_collector(w);
+	*out = w;
+	return 0;
+}
+
+void hg_watch_free(struct hg_watch *w)
+{
+	if (!w)
+		return;
+	hg_lookup_cancel(w->lookup);
+	hg_detect_free(w->detect);
+	hg_alarm_sender_free(w->sender);
+	if (w->tick)
+		event_free(w->tick);
+	host->close(w->guard);
+	free(w->profile);
+	free(w);
+}
+
+void hg_watch_mirror(struct hg_watch *w, const struct sockaddr_storage *addrs, size_t n)
+{
+	w->n_mirror = n < RESOLVED_MAX ? n : RESOLVED_MAX;
+	memcpy(w->mirror, addrs, w->n_mirror * sizeof(*addrs));
+	update_peers(w, false);
+}
+
+int hg_watch_alarm_test(struct hg_watch *w, uint64_t *counter, char *err, size_t err_size)
+{
+	int ret;
+
+	if (!w->sender) {
+		snprintf(err, err_size, "no collector is configured ([collector] host)");
+		return -ENOTCONN;
+	}
+	ret = hg_alarm_sender_test(w->sender, counter);
+	if (ret)
+		snprintf(err, err_size, "cannot make an alarm: %s", strerror(-ret));
+	return ret;
+}
+
+static json_t *interfaces_json(struct hg_watch *w)
+{
+	struct hg_guard_interface list[HG_GUARD_INTERFACES_MAX];
+	json_t *all = json_array();
+	size_t n = 0;
+
+	if (host->interfaces(w->guard, list, &n))
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(all, json_pack("{s:s, s:s, s:b}", "name", list[i].name,
+						     "mode", hg_guard_mode_name(list[i].got),
+						     "attached", list[i].ifindex && list[i].got));
+	return all;
+}
+
+json_t *hg_watch_guard_status(struct hg_watch *w)
+{
+	struct hg_guard_config config;
+	__u64 counters[HG_REASON_MAX], passed = 0, dropped = 0;
+	json_t *reasons;
+
+	if (!w || !w->agent->conf.guard.interfaces.count)
+		return json_null();
+	if (!w->guard || host->get_config(w->guard, &config) || host->counters(w->guard, counters))
+		return json_pack("{s:s}", "error",
+				 w->guard_error[0] ? w->guard_error : "cannot be read");
+	reasons = json_object();
+	for (int i = 0; i < HG_REASON_MAX; i++) {
+		json_object_set_new(reasons, hg_reason_name(i), json_integer(counters[i]));
+		if (i >= HG_DROP_NO_FLOW)
+			dropped += counters[i];
+		else if (i != HG_PASS_OUT)
+			passed += counters[i];
+	}
+	return json_pack("{s:s, s:o, s:I, s:I, s:o, s:I, s:s}", "policy",
+			 hg_policy_name(config.policy), "interfaces", interfaces_json(w), "passed",
+			 (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons", reasons,
+			 "episodes", (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0),
+			 "error", w->guard_error);
+}
+
+json_t *hg_watch_alarm_status(struct hg_watch *w)
+{
+	struct hg_alarm_status st;
+
+	if (!w || !w->sender)
+		return json_null();
+	hg_alarm_sender_status(w->sender, &st);
+	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "connected", st.connected,
+			 "enrolled", st.enrolled, "waiting", (json_int_t)st.waiting, "sent",
+			 (json_int_t)st.sent, "repeated", (json_int_t)st.repeated, "acknowledged",
+			 (json_int_t)st.acknowledged, "refused", (json_int_t)st.refused, "given_up",
+			 (json_int_t)st.given_up);
+}

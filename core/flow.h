@@ -5,10 +5,13 @@
  * belong to the host. Expiry is lazy: a flow past its timeout is not there, whatever the table
  * holds.
  *
- *   OPENING      only the device has sent            -> ESTABLISHED by any packet back but a
- * refusal ESTABLISHED  both have                           -> CLOSING by FIN both ways, RST of the
- * device, or RST of the remote after FIN or RST of ours CLOSING      rests of a TCP connection ->
- * OPENING by a SYN of the device
+ *   OPENING      only the device has sent
+ *                -> ESTABLISHED by any packet back but a refusal
+ *   ESTABLISHED  both have
+ *                -> CLOSING by FIN both ways, RST of the device, or RST of the remote after a FIN
+ *                   or RST of ours
+ *   CLOSING      rests of a TCP connection
+ *                -> OPENING by a SYN of the device
  *
  * One RST from outside ends nothing, for anybody can forge one; the device's stack judges it.
  */

@@ -29,15 +29,16 @@ struct hg_slots {
 	__u32 used_s[HG_SLOTS]; /* 0: never */
 };
 
-enum hg_rate_kind { /* two of each: to the device alone, and to a link-layer group */
-		    HG_RATE_ARP = 0,
-		    HG_RATE_ND = 2,
-		    HG_RATE_DHCP = 4,
-		    HG_RATE_MULTICAST = 6,
-		    HG_RATE_LINK = 8,
-		    HG_RATE_EVENT = 10,
-		    HG_RATE_KEPT = 11,
-		    HG_RATE_MAX = 12,
+/* Two of each of the first five: to the device alone, and to a link-layer group. */
+enum hg_rate_kind {
+	HG_RATE_ARP = 0,
+	HG_RATE_ND = 2,
+	HG_RATE_DHCP = 4,
+	HG_RATE_MULTICAST = 6,
+	HG_RATE_LINK = 8,
+	HG_RATE_EVENT = 10,
+	HG_RATE_KEPT = 11,
+	HG_RATE_MAX = 12,
 };
 
 struct hg_rate {

@@ -23,17 +23,22 @@
 #define HG_SCORE_FLOWS 3u
 #define HG_SCORE_FAILED 4u
 
-/* Traffic outside every channel this many times (log2) over its bound is an attack, not a novelty.
+/*
+ * Traffic outside every channel this many times (log2) over its bound is an attack, not a novelty.
  */
 #define HG_SCORE_HOSTILE_SHIFT 2
 
-/* Quiet seconds that end an episode: of the envelope, and of the walk (a slow scan pauses between
- * steps). */
+/*
+ * Quiet seconds that end an episode: of the envelope, and of the walk (a slow scan pauses between
+ * steps).
+ */
 #define HG_SCORE_QUIET 10u
 #define HG_SCORE_QUIET_WALK 180u
 
-/* Once in so many seconds the walk forgets one step: a failure every ten minutes is weather, not a
- * scan. */
+/*
+ * Once in so many seconds the walk forgets one step: a failure every ten minutes is weather, not a
+ * scan.
+ */
 #define HG_SCORE_LEAK 600u
 
 /* Counts above this do not change a verdict, and their products fit into 64 bits. */
@@ -85,7 +90,8 @@ struct hg_score {
 
 _Static_assert(sizeof(struct hg_score) == 24, "hg_score");
 
-/* Takes a feature into *s if it breaks its bound by more than what is there (compared crosswise).
+/*
+ * Takes a feature into *s if it breaks its bound by more than what is there (compared crosswise).
  */
 static hg_inline void hg_score_feature(struct hg_score *s, __u8 feature, __u64 value, __u64 bound)
 {

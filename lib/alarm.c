@@ -3,8 +3,8 @@
  * The collector's datagrams: payloads as CBOR maps with small integer keys (a field that is zero or
  * empty is left out), signed by lib/cose.c. Used by the device's alarm sender and by the collector.
  *
- * Opening verifies before it decodes, and hands nothing out unless both were good. Who may say what of whom
- * (the UID of a key, the replay window) is the caller's to check.
+ * Opening verifies before it decodes, and hands nothing out unless both were good. Who may say what
+ * of whom (the UID of a key, the replay window) is the caller's to check.
  */
 #include "alarm.h"
 

@@ -103,10 +103,10 @@ int hg_datagram_peek(struct hg_slice in, uint8_t key_id[static HG_KEY_ID_LEN]);
 
 /*
  * Verify and decode; outputs are untouched unless both are good. -EBADMSG: malformed or not
- * deterministic; -EKEYREJECTED: signature or certificate wrong. The caller holds the alarm's UID against that of
- * the key, and its counter against the replay window.
- * enrol: *cert is a new reference; it was checked against `trust` (CRLs included), names clientAuth and the
- * UID; of *who, uid and counter are set.
+ * deterministic; -EKEYREJECTED: signature or certificate wrong. The caller holds the alarm's UID
+ * against that of the key, and its counter against the replay window. enrol: *cert is a new
+ * reference; it was checked against `trust` (CRLs included), names clientAuth and the UID; of *who,
+ * uid and counter are set.
  */
 int hg_enrol_open(struct hg_slice in, X509_STORE *trust, struct hg_alarm *who, X509 **cert);
 int hg_alarm_open(struct hg_slice in, EVP_PKEY *key, struct hg_alarm *out);

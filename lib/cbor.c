@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CBOR codec. Reading and writing share one idea: a head is a major type and a number, and there is
- * exactly one way to write it; whatever decodes to the same value from other bytes is an error, which makes
- * equal messages equal bytes, and signatures and comparisons of encoded values safe.
+ * The CBOR codec. Reading and writing share one idea: a head is a major type and a number, and
+ * there is exactly one way to write it; whatever decodes to the same value from other bytes is an
+ * error, which makes equal messages equal bytes, and signatures and comparisons of encoded values
+ * safe.
  *
  * Nothing here trusts a length before it was held against what is left of the input.
  */

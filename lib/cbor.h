@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CBOR in its one deterministic form (RFC 8949 section 4.2.1): shortest heads and floats, definite
- * lengths, map keys in ascending order of their bytes, none twice. No allocation; both sides work in memory
- * of the caller and keep their first error, so that a caller writes or reads a whole message and asks once.
+ * lengths, map keys in ascending order of their bytes, none twice. No allocation; both sides work
+ * in memory of the caller and keep their first error, so that a caller writes or reads a whole
+ * message and asks once.
  */
 #ifndef HG_LIB_CBOR_H
 #define HG_LIB_CBOR_H
@@ -14,7 +15,8 @@
 
 /*
  * Writing. `len` counts what was asked for even when it does not fit, so an encoder over no memory
- * (all zero) measures. The caller writes map keys in ascending order and as many items as it announced.
+ * (all zero) measures. The caller writes map keys in ascending order and as many items as it
+ * announced.
  */
 struct hg_cbor_out {
 	uint8_t *buf;
@@ -57,9 +59,9 @@ enum hg_cbor_type {
 };
 
 /*
- * Reading. Each hg_cbor_get_ function takes the next item, which must be of its type and deterministic;
- * otherwise err becomes -EBADMSG, `pos` stays at the offending item, and this and all later calls return
- * zero values. Slices point into the input.
+ * Reading. Each hg_cbor_get_ function takes the next item, which must be of its type and
+ * deterministic; otherwise err becomes -EBADMSG, `pos` stays at the offending item, and this and
+ * all later calls return zero values. Slices point into the input.
  */
 struct hg_cbor_in {
 	struct hg_slice data;
@@ -86,8 +88,8 @@ uint64_t hg_cbor_get_tag(struct hg_cbor_in *in);
 size_t hg_cbor_get_array(struct hg_cbor_in *in);
 
 /*
- * A map is read as: hg_cbor_get_map(), then while hg_cbor_map_next(): the key, the value. The latter checks
- * that keys (integers, text or bytes) ascend.
+ * A map is read as: hg_cbor_get_map(), then while hg_cbor_map_next(): the key, the value. The
+ * latter checks that keys (integers, text or bytes) ascend.
  */
 struct hg_cbor_map {
 	size_t left;
@@ -101,8 +103,8 @@ bool hg_cbor_map_next(struct hg_cbor_in *in, struct hg_cbor_map *map);
 struct hg_slice hg_cbor_get_item(struct hg_cbor_in *in);
 
 /*
- * As above, of the JSON data model only: null, booleans, integers of -2^63..2^63-1, finite floats, text
- * without U+0000 (databases cannot hold it), arrays, maps with text keys.
+ * As above, of the JSON data model only: null, booleans, integers of -2^63..2^63-1, finite floats,
+ * text without U+0000 (databases cannot hold it), arrays, maps with text keys.
  */
 struct hg_slice hg_cbor_get_value(struct hg_cbor_in *in);
 

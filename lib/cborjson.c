@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Property values between CBOR and JSON. One JSON value has one CBOR form, so an unchanged value is
- * unchanged bytes: maps are written in the order of their encoded keys, which for text is shorter first, then
- * by bytes. Integers stay integers and floats floats; 1 and 1.0 are different values.
+ * unchanged bytes: maps are written in the order of their encoded keys, which for text is shorter
+ * first, then by bytes. Integers stay integers and floats floats; 1 and 1.0 are different values.
  */
 #include "cborjson.h"
 

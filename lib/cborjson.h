@@ -10,7 +10,10 @@
 #include <jansson.h>
 #include "slice.h"
 
-/* Encodes deterministically. Returns bytes written, -ENOSPC, -ENOMEM, -EINVAL (depth), -EILSEQ (text). */
+/*
+ * Encodes deterministically. Returns bytes written, -ENOSPC, -ENOMEM, -EINVAL (depth) or -EILSEQ
+ * (text).
+ */
 long hg_cbor_from_json(const json_t *value, void *buf, size_t size);
 
 /* Decodes exactly one item. Returns a new reference, or NULL with errno EBADMSG or ENOMEM. */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES	 197 /* inih as commonly built has room for 200: with CR, LF and NUL */
+#define LINE_MAX_BYTES 197   /* inih as commonly built has room for 200: with CR, LF and NUL */
 #define LIST_MAX_DEFAULT 256 /* rows of a list whose table row says 0 */
 
 struct value {

@@ -20,13 +20,13 @@
 #include <stdio.h>
 
 enum hg_conf_type {
-	HG_CONF_STRING, /* char *, owned; min..max is the length in bytes */
-	HG_CONF_UINT, /* uint64_t, decimal, min..max; max 0: no upper bound */
+	HG_CONF_STRING,	  /* char *, owned; min..max is the length in bytes */
+	HG_CONF_UINT,	  /* uint64_t, decimal, min..max; max 0: no upper bound */
 	HG_CONF_DURATION, /* uint64_t in milliseconds; written 500ms, 30s, 5m, 2h, 1d */
-	HG_CONF_SIZE, /* uint64_t in bytes; written 512, 64K, 8M, 1G (powers of 1024) */
-	HG_CONF_BOOL, /* bool; yes/no, true/false, on/off */
-	HG_CONF_ENUM, /* int; index into `names` */
-	HG_CONF_LIST, /* struct hg_conf_list; the key may repeat; max = number of rows */
+	HG_CONF_SIZE,	  /* uint64_t in bytes; written 512, 64K, 8M, 1G (powers of 1024) */
+	HG_CONF_BOOL,	  /* bool; yes/no, true/false, on/off */
+	HG_CONF_ENUM,	  /* int; index into `names` */
+	HG_CONF_LIST,	  /* struct hg_conf_list; the key may repeat; max = number of rows */
 };
 
 struct hg_conf_list {
@@ -43,17 +43,17 @@ struct hg_conf_key {
 	const char *fallback;
 	uint64_t min, max;
 	const char *const *names; /* HG_CONF_ENUM: NULL-terminated */
-	const char *help; /* one line, no full stop */
+	const char *help;	  /* one line, no full stop */
 };
 
 /* What a program says when it ends. */
 enum hg_exit {
 	HG_EXIT_OK = 0,
-	HG_EXIT_FAILED = 1, /* the operation was tried and failed */
-	HG_EXIT_USAGE = 2, /* the command line is wrong */
-	HG_EXIT_CONFIG = 3, /* the configuration file is wrong or unreadable */
+	HG_EXIT_FAILED = 1,	 /* the operation was tried and failed */
+	HG_EXIT_USAGE = 2,	 /* the command line is wrong */
+	HG_EXIT_CONFIG = 3,	 /* the configuration file is wrong or unreadable */
 	HG_EXIT_UNAVAILABLE = 4, /* agent, mirror or database cannot be reached */
-	HG_EXIT_DENIED = 5, /* no permission */
+	HG_EXIT_DENIED = 5,	 /* no permission */
 };
 
 /*
@@ -73,9 +73,9 @@ void hg_conf_free(const struct hg_conf_key *keys, void *out);
 
 /* One row of a program's command line. Ends with a row whose `name` is NULL. */
 struct hg_opt {
-	char letter; /* 0: none */
+	char letter;	  /* 0: none */
 	const char *name; /* long name, without dashes */
-	const char *arg; /* name of its argument in the help text; NULL: a flag */
+	const char *arg;  /* name of its argument in the help text; NULL: a flag */
 	const char *help;
 };
 
@@ -93,7 +93,7 @@ struct hg_program {
 	const char *default_conf;
 	const struct hg_opt *opts; /* besides -c/--config, -h/--help, --version, --list-options */
 	const struct hg_subcommand *subcommands; /* NULL: none */
-	const struct hg_conf_key *keys; /* NULL: no configuration file */
+	const struct hg_conf_key *keys;		 /* NULL: no configuration file */
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * COSE_Sign1 over OpenSSL's EVP. What is signed is the Sig_structure, which is built again on both sides
- * from the protected headers as bytes. COSE writes an ECDSA signature as r || s, OpenSSL as DER:
- * converting between the two is most of this file.
+ * COSE_Sign1 over OpenSSL's EVP. What is signed is the Sig_structure, which is built again on both
+ * sides from the protected headers as bytes. COSE writes an ECDSA signature as r || s, OpenSSL as
+ * DER: converting between the two is most of this file.
  */
 #include "cose.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * COSE_Sign1 (RFC 9052 section 4.2) with ES256 (RFC 9053 section 2.1) over NIST P-256, tagged (18), all
- * headers protected: the form that our datagrams have. Keys are named by certificate (RFC 9360).
+ * COSE_Sign1 (RFC 9052 section 4.2) with ES256 (RFC 9053 section 2.1) over NIST P-256, tagged (18),
+ * all headers protected: the form that our datagrams have. Keys are named by certificate (RFC
+ * 9360).
  */
 #ifndef HG_LIB_COSE_H
 #define HG_LIB_COSE_H
@@ -24,8 +25,8 @@ struct hg_cose {
 };
 
 /*
- * Signs payload and headers. Returns the message's length, -ENOSPC if it does not fit in size or HG_COSE_MAX,
- * -EINVAL if the key is not of P-256, -EIO if OpenSSL fails.
+ * Signs payload and headers. Returns the message's length, -ENOSPC if it does not fit in size or
+ * HG_COSE_MAX, -EINVAL if the key is not of P-256, -EIO if OpenSSL fails.
  */
 long hg_cose_sign(const struct hg_cose *c, EVP_PKEY *key, void *buf, size_t size);
 

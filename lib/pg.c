@@ -349,7 +349,8 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 		conn_read(c);
 }
 
-/* Writes one query into the connection's buffer. On failure the connection is lost, the query kept.
+/*
+ * Writes one query into the connection's buffer. On failure the connection is lost, the query kept.
  */
 static bool conn_send(struct conn *c, struct query *q)
 {

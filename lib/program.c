@@ -165,8 +165,10 @@ static int apply(const struct parse *ps, const struct hg_opt *o, const char *val
 	exit(fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK);
 }
 
-/* Letters behind one dash; the first that wants an argument takes the rest of the word or the next
- * word. */
+/*
+ * Letters behind one dash; the first that wants an argument takes the rest of the word or the next
+ * word.
+ */
 static int parse_short(const struct parse *ps, const char *word, const char *next, int *used)
 {
 	for (const char *s = word + 1; *s; s++) {

@@ -4,11 +4,11 @@
  * always holds:
  *
  *   - a full handshake verifies chain, dates, CRL (if given) and purpose: the extended key usage
- * must be there and name the peer's role, for a CA may also sign for other purposes;
+ *     must be there and name the peer's role, for a CA may also sign for other purposes;
  *   - a resumed session shows no certificate, so servers verify the stored one again
- * (recheck_peer): revoked or expired since means alert, and the session is forgotten;
+ *     (recheck_peer): revoked or expired since means alert, and the session is forgotten;
  *   - on the sync port both sides insist on ALPN, so that no other protocol's bytes are taken for
- * ours.
+ *     ours.
  */
 #include "tls.h"
 
@@ -39,7 +39,8 @@ static bool is_server(enum hg_tls_role role)
 const char *hg_tls_error(const SSL *ssl, char *buf, size_t size)
 {
 	int saved = errno;
-	unsigned long e = ERR_peek_error();
+	/* A handshake ends with what it means; reading a file begins with it. */
+	unsigned long e = ssl ? ERR_peek_last_error() : ERR_peek_error();
 	const char *reason = e ? ERR_reason_error_string(e) : NULL;
 	long verify = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
 
@@ -188,8 +189,10 @@ static int verify_mirror(int good, X509_STORE_CTX *sc)
 	return verify_server(good, sc);
 }
 
-/* Called in every handshake of a server, after resumption was decided (the name itself is not
- * used). */
+/*
+ * Called in every handshake of a server, after resumption was decided (the name itself is not
+ * used).
+ */
 static int recheck_peer(SSL *ssl, int *alert, void *arg)
 {
 	SSL_SESSION *session = SSL_get_session(ssl);
@@ -234,8 +237,10 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* How a server remembers sessions: in its own memory (stateful tickets), bounded in number and
- * life. */
+/*
+ * How a server remembers sessions: in its own memory (stateful tickets), bounded in number and
+ * life.
+ */
 static int set_up_server(SSL_CTX *ctx, enum hg_tls_role role)
 {
 	const unsigned char *alpn = role == HG_TLS_SYNC_SERVER ? alpn_sync : alpn_http;

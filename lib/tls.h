@@ -20,7 +20,7 @@ struct hg_tls_files {
 	const char *cert; /* PEM chain, leaf first; NULL: present none (HTTP clients only) */
 	const char *key;  /* PEM private key without password; refused if others may read it */
 	const char *ca;	  /* PEM bundle that signs the peers; NULL: HTTP servers ask for no
-			 * certificate, HTTP clients use the system's CAs; required for sync */
+			   * certificate, HTTP clients use the system's CAs; required for sync */
 	const char *crl;  /* PEM CRLs of that CA; NULL: no revocation check */
 };
 
@@ -56,18 +56,22 @@ int hg_tls_trust_reload(SSL_CTX *ctx, const struct hg_tls_files *files, char *er
  */
 int hg_tls_set_host(SSL *ssl, const char *host);
 
-/* A store of CAs, and with `crl` (may be NULL) of CRLs that are then checked. NULL with a message
- * in err. */
+/*
+ * A store of CAs, and with `crl` (may be NULL) of CRLs that are then checked. NULL with a message
+ * in err.
+ */
 X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t err_size);
 
 /*
- * Verifies a client's certificate as a handshake would: chain (which may be NULL), dates, CRLs of trust, and
- * that it names clientAuth. Returns X509_V_OK or X509_V_ERR_*.
+ * Verifies a client's certificate as a handshake would: chain (which may be NULL), dates, CRLs of
+ * trust, and that it names clientAuth. Returns X509_V_OK or X509_V_ERR_*.
  */
 int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain);
 
-/* A private key from a PEM file. Returns 0 or -errno with a message in err; -EPERM if others may
- * read it. */
+/*
+ * A private key from a PEM file. Returns 0 or -errno with a message in err; -EPERM if others may
+ * read it.
+ */
 int hg_tls_key_load(const char *path, EVP_PKEY **key, char *err, size_t err_size);
 
 /* True if s[0..len) is a well-formed UID. */

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes (1..4) of the well-formed character at p, where n > 0 bytes are left; 0 if there is none.
+/*
+ * Bytes (1..4) of the well-formed character at p, where n > 0 bytes are left; 0 if there is none.
  */
 static inline size_t hg_utf8_next(const uint8_t *p, size_t n)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and responses of synchronisation as CBOR maps with small integer keys. A field that is zero or
- * empty is left out, and refused when it is there all the same: a message has one encoding.
+ * Requests and responses of synchronisation as CBOR maps with small integer keys. A field that is
+ * zero or empty is left out, and refused when it is there all the same: a message has one encoding.
  *
- * Decoding fills a local message and the caller's room, and copies the message out only when all of it was
- * good. What a peer can make us hold is bounded by the room and by HG_WIRE_MAX.
+ * Decoding fills a local message and the caller's room, and copies the message out only when all of
+ * it was good. What a peer can make us hold is bounded by the room and by HG_WIRE_MAX.
  */
 #include "wire.h"
 
@@ -117,9 +117,9 @@ static bool command_ok(const struct hg_wire_command *c, uint64_t before)
 	       c->input.len <= HG_WIRE_VALUE_MAX;
 }
 
-static bool report_ok(const struct hg_wire_report *r, uint64_t before)
+static bool report_ok(const struct hg_wire_report *r)
 {
-	return seq_ok(r->seq, before) && reported(r->state) &&
+	return seq_ok(r->seq, 0) && reported(r->state) &&
 	       text_ok(r->detail, 0, HG_WIRE_DETAIL_MAX) && r->output.len <= HG_WIRE_VALUE_MAX;
 }
 
@@ -235,14 +235,12 @@ static int put_commands(struct hg_cbor_out *o, uint64_t key, const struct hg_wir
 static int put_reports(struct hg_cbor_out *o, uint64_t key, const struct hg_wire_report *r,
 		       size_t n)
 {
-	uint64_t before = 0;
-
 	if (!n)
 		return 0;
 	hg_cbor_put_uint(o, key);
 	hg_cbor_put_array(o, n);
-	for (; n; before = r->seq, n--, r++) {
-		if (!report_ok(r, before))
+	for (; n; n--, r++) {
+		if (!report_ok(r))
 			return -EINVAL;
 		put_report(o, r);
 	}
@@ -422,7 +420,7 @@ static bool get_command(struct hg_cbor_in *in, struct hg_wire_command *c, uint64
 	return !in->err;
 }
 
-static bool get_report(struct hg_cbor_in *in, struct hg_wire_report *r, uint64_t before)
+static bool get_report(struct hg_cbor_in *in, struct hg_wire_report *r)
 {
 	size_t pos = in->pos, n = hg_cbor_get_array(in);
 	uint64_t state;
@@ -438,7 +436,7 @@ static bool get_report(struct hg_cbor_in *in, struct hg_wire_report *r, uint64_t
 	if (n == 5)
 		r->output = hg_cbor_get_value(in);
 	if ((n != 4 && n != 5) || state > HG_COMMAND_UNKNOWN || exit_status < INT32_MIN ||
-	    exit_status > INT32_MAX || !report_ok(r, before))
+	    exit_status > INT32_MAX || !report_ok(r))
 		hg_cbor_refuse(in, pos);
 	return !in->err;
 }
@@ -475,7 +473,7 @@ static size_t get_reports(struct hg_cbor_in *in, struct hg_wire_report *r)
 {
 	size_t n = get_count(in, HG_WIRE_REPORTS_MAX);
 
-	for (size_t i = 0; i < n && get_report(in, &r[i], i ? r[i - 1].seq : 0);)
+	for (size_t i = 0; i < n && get_report(in, &r[i]);)
 		i++;
 	return n;
 }

@@ -79,7 +79,7 @@ struct hg_wire_command {
 	bool repeatable;	    /* the model says that running it twice does no harm */
 };
 
-/* What the device says of one command; resent until a response answered a request with it. */
+/* What the device says of one command, in any order; resent until a response answered a request with it. */
 struct hg_wire_report {
 	uint64_t seq;		/* the command's */
 	uint8_t state;		/* RECEIVED, EXECUTING, DONE, FAILED, EXPIRED or UNKNOWN */
@@ -124,33 +124,34 @@ struct hg_wire_response {
 };
 
 /*
- * Encode one frame, length prefix included, into buf. Returns its length, -ENOSPC if it does not fit
- * in size or HG_WIRE_MAX, -EINVAL if the message breaks a rule above. Values are taken as they are: they come
- * from hg_cbor_from_json() or from a decoded message.
+ * Encode one frame, length prefix included, into buf. Returns its length, -ENOSPC if it does not
+ * fit in size or HG_WIRE_MAX, -EINVAL if the message breaks a rule above. Values are taken as they
+ * are: they come from hg_cbor_from_json() or from a decoded message.
  */
 long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size);
 long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t size);
 
 /*
- * Encoded bytes of one element. A message fits if its elements together take at most HG_WIRE_BUDGET: the
- * sender stops before it is spent, and (a mirror) sets HG_RESPONSE_MORE.
+ * Encoded bytes of one element. A message fits if its elements together take at most
+ * HG_WIRE_BUDGET: the sender stops before it is spent, and (a mirror) sets HG_RESPONSE_MORE.
  */
 size_t hg_wire_change_size(const struct hg_wire_change *c);
 size_t hg_wire_command_size(const struct hg_wire_command *c);
 size_t hg_wire_report_size(const struct hg_wire_report *r);
 
 /*
- * Bytes of the frame that starts at buf, prefix included: 0 if fewer than 4 bytes are there, -EMSGSIZE if
- * it is empty or over the limit.
+ * Bytes of the frame that starts at buf, prefix included: 0 if fewer than 4 bytes are there,
+ * -EMSGSIZE if it is empty or over the limit.
  */
 long hg_wire_frame_len(const void *buf, size_t len);
 
 /*
  * Decode one CBOR item (without length prefix). Slices point into `in`. Arrays are taken from
  * `room`, which the caller keeps as long as the message; its contents are this function's. Strict:
- * what is not deterministic, unknown keys below HG_WIRE_KEY_FREE, wrong types, broken limits and trailing bytes
- * are -EBADMSG, with the place in *at (offset in `in`); another version is -EPROTONOSUPPORT. Keys from
- * HG_WIRE_KEY_FREE on are skipped: later minor versions use them. *out is untouched on failure.
+ * what is not deterministic, unknown keys below HG_WIRE_KEY_FREE, wrong types, broken limits and
+ * trailing bytes are -EBADMSG, with the place in *at (offset in `in`); another version is
+ * -EPROTONOSUPPORT. Keys from HG_WIRE_KEY_FREE on are skipped: later minor versions use them. *out
+ * is untouched on failure.
  */
 struct hg_wire_room {
 	struct hg_wire_change changes[HG_WIRE_CHANGES_MAX];

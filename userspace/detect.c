@@ -20,7 +20,8 @@
 
 #define LAG 4 /* seconds an answer may take: a SYN, its copies after 1 and 3 s, and a slow link */
 
-/* Statements of an episode: at once, after SETTLE with the targets seen by then, then each UPDATE.
+/*
+ * Statements of an episode: at once, after SETTLE with the targets seen by then, then each UPDATE.
  */
 #define SETTLE 2
 #define UPDATE 15

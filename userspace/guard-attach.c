@@ -363,8 +363,10 @@ static int link_update(struct hg_attach_run *r, __u32 ifindex, int link, __u32 i
 	return 0;
 }
 
-/* XDP in one mode. The two modes exclude each other, so tc guards while one makes room for the
- * other. */
+/*
+ * XDP in one mode. The two modes exclude each other, so tc guards while one makes room for the
+ * other.
+ */
 static int xdp_set(struct hg_attach_run *r, __u32 slot, struct hg_bpf_attachment *a, int mode)
 {
 	const int *progs = r->programs->progs;

@@ -79,7 +79,7 @@ void hg_guard_options_init(struct hg_guard_options *o)
 			.udp_one_way_s = 30,	   /* RFC 4787 leaves one-way open; conntrack's */
 			.udp_two_way_s = 180,	   /* RFC 4787 REQ-5: two minutes at least */
 			.tcp_opening_s = 60,
-			.tcp_established_s = 7500, /* RFC 5382 REQ-5: two hours four minutes at least */
+			.tcp_established_s = 7500, /* RFC 5382 REQ-5: at least 2 h 4 min */
 			.tcp_closing_s = 30,
 			.icmp_s = 30,
 			.other_s = 600,

@@ -70,7 +70,8 @@ int hg_maps_get_config(struct hg_guard *g, struct hg_guard_config *config)
 	return ret;
 }
 
-/* A change of the configuration reads it first, and two may come at once: agent and command line.
+/*
+ * A change of the configuration reads it first, and two may come at once: agent and command line.
  */
 static int config_lock(struct hg_guard *g, struct hg_pins *p, struct hg_guard_config *c)
 {
@@ -320,7 +321,8 @@ int hg_maps_windows(struct hg_guard *g, struct hg_window by_channel[static HG_CH
 	return ret;
 }
 
-/* Reads a table in batches of whole hash buckets, so that deletions meanwhile cannot send us back.
+/*
+ * Reads a table in batches of whole hash buckets, so that deletions meanwhile cannot send us back.
  */
 static int table_read(int fd,
 		      int (*each)(void *ctx, const struct hg_flow_key *key,

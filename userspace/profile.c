@@ -36,8 +36,10 @@
 #define WALK_UP_INSIDE 1
 #define WALK_DOWN 1
 
-/* Per second, before the margin, where the profile does not say: a name lookup and one new
- * connection. */
+/*
+ * Per second, before the margin, where the profile does not say: a name lookup and one new
+ * connection.
+ */
 static const struct hg_score_bounds outside_default = {
 	.packets = 20, .bytes = 10000, .flows = 2, .failed = 2
 };

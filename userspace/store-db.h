@@ -44,8 +44,7 @@ int hg_db_begin(struct hg_store *s);
 /* Commits if ret is 0, else rolls back; in both cases nothing stays open. Returns the outcome. */
 int hg_db_end(struct hg_store *s, int ret);
 
-/* Writes one row as it is; `row` says whether there is one of that name. -EDQUOT for one too many.
- */
+/* Writes a row as it is; `row` says whether there is one of that name. -EDQUOT for too many. */
 int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row);
 
 void hg_db_bind_u64(sqlite3_stmt *stmt, int i, uint64_t value);

@@ -131,8 +131,7 @@ int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, u
 	return 0;
 }
 
-/* Visits the rows of a statement that selects name, owner, value, seq, time_ms; 1 if there were
- * any. */
+/* Visits the rows of a statement of name, owner, value, seq, time_ms; 1: there were some. */
 static int visit_rows(struct hg_store *s, sqlite3_stmt *stmt, hg_property_visit visit, void *ctx)
 {
 	int ret, any = 0;

@@ -163,7 +163,8 @@ static void put_target(struct hg_alarm *alarm, const struct group *g, unsigned i
 	out->packets = g->packets > UINT32_MAX ? UINT32_MAX : (uint32_t)g->packets;
 }
 
-/* A flood's other flows (name lookups, the rest of the channel) must not stand beside its target.
+/*
+ * A flood's other flows (name lookups, the rest of the channel) must not stand beside its target.
  */
 static void put_hosts(struct hg_alarm *alarm, const struct group *best, size_t n)
 {

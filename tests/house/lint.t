@@ -41,7 +41,7 @@ CASES = [
     ("whitespace", "lib/a.c", C + "int a; \n", C + "int a;\n"),
     ("whitespace", "lib/a.c", C + "int a;", C + "int a;\n"),
     ("place", "docs/a.md", "see /wo" + "rk/x\n", "see network/x\n"),
-    ("place", "docs/a.md", "https://regi" + "stry.invalid-host.io/x\n", "https://mirror.example.net/x\n"),
+    ("place", "docs/a.md", "http" + "s://packages.nowhere.io/x\n", "https://mirror.example.net/x\n"),
     ("executable", "tests/a/a.t", "# SPDX-License-Identifier: MIT\n", SH),
 ]
 count = failed = 0

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The collector's datagrams: there and back, limits, forgery, every cut and flipped bit; the replay window. */
+/*
+ * The collector's datagrams: there and back, limits, forgery, every cut and flipped bit; the replay
+ * window.
+ */
 #include "../../lib/alarm.h"
 
 #include <arpa/inet.h>

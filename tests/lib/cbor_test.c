@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CBOR codec and its bridge to JSON: the examples of RFC 8949 appendix A, each also cut at every
- * byte; everything that is not the one deterministic form; limits.
+ * The CBOR codec and its bridge to JSON: the examples of RFC 8949 appendix A, each also cut at
+ * every byte; everything that is not the one deterministic form; limits.
  */
 #include "../../lib/cbor.h"
 
@@ -85,7 +85,9 @@ static const struct {
 	{ "826161a161626163", "[\"a\",{\"b\":\"c\"}]" },
 	{ "a56161614161626142616361436164614461656145",
 	  "{\"e\":\"E\",\"d\":\"D\",\"c\":\"C\",\"b\":\"B\",\"a\":\"A\"}" },
-	/* Beyond the appendix: subnormal halves, the border of singles, key order by length first. */
+	/*
+	 * Beyond the appendix: subnormal halves, the border of singles, key order by length first.
+	 */
 	{ "f903ff", "6.097555160522461e-05" },
 	{ "fa33000000", "2.9802322387695312e-08" },
 	{ "fb47efffffe0000001", "3.4028234663852888e+38" },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages of synchronisation: there and back, every limit at its border, every cut, every flipped bit. One
- * message has one encoding: what decodes at all encodes to the same bytes.
+ * Messages of synchronisation: there and back, every limit at its border, every cut, every flipped
+ * bit. One message has one encoding: what decodes at all encodes to the same bytes.
  */
 #include "../../lib/wire.h"
 
@@ -42,8 +42,8 @@ static struct hg_wire_change changes[] = {
 	{ 9, { (const uint8_t *)"gone", 4 }, { NULL, 0 }, 0 },
 };
 static struct hg_wire_report reports[] = {
-	{ 1, HG_COMMAND_DONE, 0, { (const uint8_t *)"\xf5", 1 }, { NULL, 0 } },
-	{ 2, HG_COMMAND_FAILED, -9, { NULL, 0 }, { (const uint8_t *)"killed", 6 } },
+	{ 2, HG_COMMAND_DONE, 0, { (const uint8_t *)"\xf5", 1 }, { NULL, 0 } },
+	{ 1, HG_COMMAND_FAILED, -9, { NULL, 0 }, { (const uint8_t *)"killed", 6 } },
 };
 static struct hg_wire_command commands[] = {
 	{ 4, { (const uint8_t *)"reboot", 6 }, { NULL, 0 }, 60000, false },

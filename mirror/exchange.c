@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Between lib/wire and the SQL function sync(). Holds no state: values go through as they are, and
+ * what they mean is judged in SQL.
+ */
+#include "exchange.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "../lib/cborjson.h"
+
+enum column {
+	COL_STATUS,
+	COL_DETAIL,
+	COL_MIRROR_EPOCH,
+	COL_FLAGS,
+	COL_DEVICE_CURSOR,
+	COL_TIME,
+	COL_INTERVAL,
+	COL_CHANGES,
+	COL_COMMANDS,
+	COLUMNS
+};
+
+/* Values of one response on their way from JSON to CBOR. */
+struct arena {
+	uint8_t bytes[HG_WIRE_MAX];
+	size_t used;
+};
+
+static bool has_real(const json_t *value)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (json_is_array(value)) {
+		json_array_foreach (value, i, item)
+			if (has_real(item))
+				return true;
+	} else if (json_is_object(value)) {
+		json_object_foreach ((json_t *)value, key, item)
+			if (has_real(item))
+				return true;
+	}
+	return json_is_real(value);
+}
+
+char *hg_json_text(const json_t *value)
+{
+	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+	char *text = json_dumps(value, flags | JSON_REAL_PRECISION(15));
+	json_t *back;
+	bool same;
+
+	if (!text || !has_real(value))
+		return text;
+	back = json_loads(text, JSON_DECODE_ANY, NULL);
+	same = back && json_equal((json_t *)value, back);
+	json_decref(back);
+	if (same)
+		return text;
+	free(text);
+	return json_dumps(value, flags | JSON_REAL_PRECISION(17));
+}
+
+/* bytea's hexadecimal form. */
+static void put_hex(struct hg_slice in, char *out)
+{
+	out += sprintf(out, "\\x");
+	for (size_t i = 0; i < in.len; i++)
+		out += sprintf(out, "%02x", in.ptr[i]);
+}
+
+static json_t *text_of(struct hg_slice s)
+{
+	return json_stringn((const char *)s.ptr, s.len);
+}
+
+/* Sets obj[key] to a CBOR value; nothing if it is empty. */
+static int set_value(json_t *obj, const char *key, struct hg_slice value)
+{
+	return value.len ? json_object_set_new(obj, key, hg_json_from_cbor(value)) : 0;
+}
+
+static json_t *change_json(const struct hg_wire_change *c)
+{
+	json_t *o = json_pack("{s:I, s:o, s:I}", "seq", (json_int_t)c->seq, "name",
+			      text_of(c->name), "time", (json_int_t)c->time_ms);
+
+	if (o && set_value(o, "value", c->value)) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static json_t *report_json(const struct hg_wire_report *r)
+{
+	json_t *o = json_pack("{s:I, s:s, s:i, s:o}", "seq", (json_int_t)r->seq, "state",
+			      hg_command_state_name(r->state), "exit", (int)r->exit_status,
+			      "detail", text_of(r->detail));
+
+	if (o && set_value(o, "output", r->output)) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static char *changes_text(const struct hg_wire_request *r)
+{
+	json_t *array = json_array();
+	char *text = NULL;
+
+	for (size_t i = 0; array && i < r->n_changes; i++)
+		if (json_array_append_new(array, change_json(&r->changes[i])))
+			goto out;
+	text = array ? hg_json_text(array) : NULL;
+out:
+	json_decref(array);
+	return text;
+}
+
+static char *reports_text(const struct hg_wire_request *r)
+{
+	json_t *array = json_array();
+	char *text = NULL;
+
+	for (size_t i = 0; array && i < r->n_reports; i++)
+		if (json_array_append_new(array, report_json(&r->reports[i])))
+			goto out;
+	text = array ? hg_json_text(array) : NULL;
+out:
+	json_decref(array);
+	return text;
+}
+
+int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p)
+{
+	const uint64_t numbers[] = { r->session, r->round, r->flags, r->mirror_cursor,
+				     r->command_cursor };
+	static const int places[] = { 2, 3, 4, 6, 7 };
+
+	memset(p, 0, sizeof(*p));
+	snprintf(p->uid, sizeof(p->uid), "%.*s", (int)r->uid.len, (const char *)r->uid.ptr);
+	put_hex(r->epoch, p->epoch);
+	put_hex(r->mirror_epoch, p->mirror_epoch);
+	p->values[0] = p->uid;
+	p->values[1] = p->epoch;
+	p->values[5] = p->mirror_epoch;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		snprintf(p->numbers[i], sizeof(p->numbers[i]), "%" PRIu64, numbers[i]);
+		p->values[places[i]] = p->numbers[i];
+	}
+	p->values[8] = p->changes = changes_text(r);
+	p->values[9] = p->reports = reports_text(r);
+	return p->changes && p->reports ? 0 : -ENOMEM;
+}
+
+void hg_exchange_params_free(struct hg_exchange_params *p)
+{
+	free(p->changes);
+	free(p->reports);
+	p->changes = p->reports = NULL;
+}
+
+static int add_value(struct arena *a, const json_t *value, struct hg_slice *out)
+{
+	long n;
+
+	*out = hg_slice_of(NULL, 0);
+	if (!value)
+		return 0;
+	n = hg_cbor_from_json(value, a->bytes + a->used, sizeof(a->bytes) - a->used);
+	if (n < 0)
+		return -EBADMSG;
+	*out = hg_slice_of(a->bytes + a->used, n);
+	a->used += n;
+	return 0;
+}
+
+static struct hg_slice string_member(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return hg_slice_str(s ? s : "");
+}
+
+static uint64_t number_member(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static int take_changes(const json_t *array, struct arena *a, struct hg_wire_room *room,
+			struct hg_wire_response *r)
+{
+	size_t i;
+	json_t *o;
+
+	if (!json_is_array(array) || json_array_size(array) > HG_WIRE_CHANGES_MAX)
+		return -EBADMSG;
+	json_array_foreach (array, i, o) {
+		struct hg_wire_change *c = &room->changes[i];
+
+		*c = (struct hg_wire_change){ .seq = number_member(o, "seq"),
+					      .name = string_member(o, "name"),
+					      .time_ms = number_member(o, "time") };
+		if (add_value(a, json_object_get(o, "value"), &c->value))
+			return -EBADMSG;
+	}
+	r->changes = room->changes;
+	r->n_changes = json_array_size(array);
+	return 0;
+}
+
+static int take_commands(const json_t *array, struct arena *a, struct hg_wire_room *room,
+			 struct hg_wire_response *r)
+{
+	size_t i;
+	json_t *o;
+
+	if (!json_is_array(array) || json_array_size(array) > HG_WIRE_COMMANDS_MAX)
+		return -EBADMSG;
+	json_array_foreach (array, i, o) {
+		struct hg_wire_command *c = &room->commands[i];
+
+		*c = (struct hg_wire_command){
+			.seq = number_member(o, "seq"),
+			.action = string_member(o, "action"),
+			.execute_within_ms = (uint32_t)number_member(o, "execute_within_ms"),
+			.repeatable = json_is_true(json_object_get(o, "repeatable")),
+		};
+		if (add_value(a, json_object_get(o, "input"), &c->input))
+			return -EBADMSG;
+	}
+	r->commands = room->commands;
+	r->n_commands = json_array_size(array);
+	return 0;
+}
+
+/* Text for people, cut to what the wire allows, between characters. */
+static struct hg_slice detail_of(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > HG_WIRE_DETAIL_MAX) {
+		n = HG_WIRE_DETAIL_MAX;
+		while (n && ((unsigned char)s[n] & 0xc0) == 0x80)
+			n--;
+	}
+	return hg_slice_of(s, n);
+}
+
+static int take_epoch(const char *hex, uint8_t epoch[static HG_EPOCH_LEN], struct hg_slice *out)
+{
+	if (strlen(hex) != 2 + 2 * HG_EPOCH_LEN)
+		return -EBADMSG;
+	for (int i = 0; i < HG_EPOCH_LEN; i++) {
+		unsigned int byte;
+
+		if (sscanf(hex + 2 + 2 * i, "%2x", &byte) != 1)
+			return -EBADMSG;
+		epoch[i] = (uint8_t)byte;
+	}
+	*out = hg_slice_of(epoch, HG_EPOCH_LEN);
+	return 0;
+}
+
+long hg_exchange_response(const PGresult *res, void *buf, uint32_t *status)
+{
+	static struct hg_wire_room room; /* large; one thread, and gone when this returns */
+	static struct arena arena;
+	uint8_t epoch[HG_EPOCH_LEN];
+	struct hg_wire_response r = { 0 };
+	json_t *changes, *commands;
+	long n = -EBADMSG;
+
+	if (PQntuples(res) != 1 || PQnfields(res) != COLUMNS)
+		return -EBADMSG;
+	arena.used = 0;
+	r.status = (uint32_t)atol(PQgetvalue(res, 0, COL_STATUS));
+	r.detail = detail_of(PQgetvalue(res, 0, COL_DETAIL));
+	r.flags = (uint32_t)atol(PQgetvalue(res, 0, COL_FLAGS));
+	r.device_cursor = strtoull(PQgetvalue(res, 0, COL_DEVICE_CURSOR), NULL, 10);
+	r.time_ms = strtoull(PQgetvalue(res, 0, COL_TIME), NULL, 10);
+	r.interval_ms = (uint32_t)atol(PQgetvalue(res, 0, COL_INTERVAL));
+	*status = r.status;
+	if (r.status != HG_WIRE_OK)
+		return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
+	changes = json_loads(PQgetvalue(res, 0, COL_CHANGES), 0, NULL);
+	commands = json_loads(PQgetvalue(res, 0, COL_COMMANDS), 0, NULL);
+	if (!take_epoch(PQgetvalue(res, 0, COL_MIRROR_EPOCH), epoch, &r.mirror_epoch) &&
+	    !take_changes(changes, &arena, &room, &r) &&
+	    !take_commands(commands, &arena, &room, &r))
+		n = hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
+	json_decref(changes);
+	json_decref(commands);
+	return n;
+}
+
+long hg_exchange_refusal(uint32_t status, const char *detail, uint32_t interval_ms, void *buf)
+{
+	struct timespec now;
+	struct hg_wire_response r = { .status = status, .interval_ms = interval_ms };
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r.time_ms = (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	r.detail = detail_of(detail);
+	return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
+}

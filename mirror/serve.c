@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `heliograph-mirror serve`: one process, one event loop, two listeners, one pool. Stateless: all
+ * facts are in the database, any number of these may run on one. SIGTERM and SIGINT end it after
+ * what is under way; SIGHUP reads the revocation list again.
+ */
+#include "cmd.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <event2/event.h>
+#include "../lib/log.h"
+#include "../lib/pg.h"
+#include "../lib/tls.h"
+#include "args.h"
+#include "http.h"
+#include "net.h"
+#include "sync.h"
+
+#define DRAIN_S 10 /* what is under way at SIGTERM gets this long; statements end sooner */
+#define DRAIN_POLL_MS 20
+#define PRUNE_S 600
+
+struct server {
+	const struct hg_mirror_conf *conf;
+	struct hg_tls_files sync_files, http_files;
+	struct event_base *base;
+	struct hg_pg *pg;
+	SSL_CTX *sync_tls, *http_tls;
+	struct hg_sync *sync;
+	struct hg_http *http;
+	struct event *sigterm, *sigint, *sighup, *drain, *prune;
+	int drain_left;
+};
+
+static void on_drain(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *v = arg;
+
+	if ((hg_sync_busy(v->sync) || (v->http && hg_http_busy(v->http))) && v->drain_left--)
+		return;
+	event_base_loopbreak(v->base);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval tv = { .tv_usec = DRAIN_POLL_MS * 1000 };
+	struct server *v = arg;
+
+	if (v->drain_left) {
+		event_base_loopbreak(v->base);
+		return;
+	}
+	v->drain_left = DRAIN_S * 1000 / DRAIN_POLL_MS;
+	hg_sync_stop(v->sync);
+	if (v->http)
+		hg_http_stop(v->http);
+	event_add(v->drain, &tv);
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *v = arg;
+	char err[512];
+
+	if (hg_tls_trust_reload(v->sync_tls, &v->sync_files, err, sizeof(err)))
+		hg_error("reload: %s; the old list stays in force", err);
+	else
+		hg_info("reload: authorities and revocation list were read again");
+}
+
+static void on_pruned(void *ctx, const PGresult *res, const char *error)
+{
+	if (error && res)
+		hg_warn("prune: %s", error);
+}
+
+static void on_prune(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *v = arg;
+	char outbox[32], commands[32];
+	const char *params[] = { outbox, commands };
+
+	snprintf(outbox, sizeof(outbox), "%llu s", (unsigned long long)v->conf->keep.outbox / 1000);
+	snprintf(commands, sizeof(commands), "%llu s",
+		 (unsigned long long)v->conf->keep.commands / 1000);
+	hg_pg_query(v->pg, "SELECT prune($1, $2)", 2, params, on_pruned, NULL);
+}
+
+static int open_events(struct server *v)
+{
+	const struct timeval prune = { .tv_sec = PRUNE_S };
+
+	v->sigterm = evsignal_new(v->base, SIGTERM, on_stop, v);
+	v->sigint = evsignal_new(v->base, SIGINT, on_stop, v);
+	v->sighup = evsignal_new(v->base, SIGHUP, on_reload, v);
+	v->drain = event_new(v->base, -1, EV_PERSIST, on_drain, v);
+	v->prune = event_new(v->base, -1, EV_PERSIST, on_prune, v);
+	if (!v->sigterm || !v->sigint || !v->sighup || !v->drain || !v->prune ||
+	    event_add(v->sigterm, NULL) || event_add(v->sigint, NULL) ||
+	    event_add(v->sighup, NULL) || event_add(v->prune, &prune)) {
+		hg_error("serve: cannot set up the event loop");
+		return HG_EXIT_FAILED;
+	}
+	return HG_EXIT_OK;
+}
+
+static int open_tls(struct server *v)
+{
+	const struct hg_mirror_conf *c = v->conf;
+	char err[512];
+
+	v->sync_files = (struct hg_tls_files){ c->sync.cert, c->sync.key, c->sync.ca, c->sync.crl };
+	v->http_files = (struct hg_tls_files){ .cert = c->http.cert ? c->http.cert : c->sync.cert,
+					       .key = c->http.cert ? c->http.key : c->sync.key };
+	v->sync_tls = hg_tls_ctx_new(HG_TLS_SYNC_SERVER, &v->sync_files, err, sizeof(err));
+	if (v->sync_tls)
+		v->http_tls = hg_tls_ctx_new(HG_TLS_HTTP_SERVER, &v->http_files, err, sizeof(err));
+	if (v->sync_tls && v->http_tls)
+		return HG_EXIT_OK;
+	hg_error("serve: %s", err);
+	return HG_EXIT_CONFIG;
+}
+
+static int open_listeners(struct server *v)
+{
+	const struct hg_mirror_conf *c = v->conf;
+	bool http = strcmp(c->http.listen, "none") != 0;
+	evutil_socket_t a, b = -1;
+	char err[256];
+
+	a = hg_net_listen(c->sync.listen, err, sizeof(err));
+	if (a >= 0 && http)
+		b = hg_net_listen(c->http.listen, err, sizeof(err));
+	if (a >= 0)
+		v->sync = hg_sync_new(v->base, c, v->pg, v->sync_tls, a);
+	if (b >= 0)
+		v->http = hg_http_new(v->base, c, v->pg, v->http_tls, b);
+	if (a < 0 || (http && b < 0)) {
+		hg_error("serve: cannot listen: %s", err);
+		return HG_EXIT_FAILED;
+	}
+	if (!v->sync || (http && !v->http)) {
+		hg_error("serve: out of memory");
+		return HG_EXIT_FAILED;
+	}
+	return HG_EXIT_OK;
+}
+
+static int open_all(struct server *v)
+{
+	const struct hg_mirror_conf *c = v->conf;
+	struct hg_pg_options o = { .conninfo = c->database.conninfo,
+				   .connections = (unsigned int)c->database.connections,
+				   .queue_max = (unsigned int)c->database.queue,
+				   .timeout_ms = (unsigned int)c->database.timeout,
+				   .search_path = c->database.schema };
+	int rc;
+
+	v->base = event_base_new();
+	rc = v->base ? open_tls(v) : HG_EXIT_FAILED;
+	if (!rc)
+		rc = open_events(v);
+	if (rc)
+		return rc;
+	v->pg = hg_pg_new(v->base, &o);
+	if (!v->pg) {
+		hg_error("serve: cannot start the database pool");
+		return HG_EXIT_FAILED;
+	}
+	return open_listeners(v);
+}
+
+static void close_all(struct server *v)
+{
+	struct event *events[] = { v->sigterm, v->sigint, v->sighup, v->drain, v->prune };
+
+	hg_pg_free(v->pg);
+	hg_sync_free(v->sync);
+	hg_http_free(v->http);
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		if (events[i])
+			event_free(events[i]);
+	if (v->base)
+		event_base_free(v->base);
+	SSL_CTX_free(v->sync_tls);
+	SSL_CTX_free(v->http_tls);
+}
+
+int hg_cmd_serve(void *ctx, int argc, char **argv)
+{
+	struct server v = { .conf = ctx };
+	int rc = hg_args_parse(argc, argv, 0, NULL);
+
+	if (rc)
+		return rc;
+	signal(SIGPIPE, SIG_IGN);
+	rc = open_all(&v);
+	if (!rc) {
+		hg_info("serve: devices at %s, applications at %s", v.conf->sync.listen,
+			v.conf->http.listen);
+		event_base_dispatch(v.base);
+		hg_info("serve: ends");
+	}
+	close_all(&v);
+	return rc;
+}

@@ -1,0 +1,334 @@
+-- SPDX-License-Identifier: MIT
+-- Synchronisation: sync() is one request of a device, whole or not at all. docs/sync-protocol.md is the
+-- specification; numbers of statuses and flags are those of lib/wire.h.
+
+CREATE TYPE sync_reply AS (
+	status integer, detail text, mirror_epoch bytea, flags integer, device_cursor bigint,
+	time_ms bigint, interval_ms integer, changes jsonb, commands jsonb
+);
+
+-- How far a command has come; it only ever moves up.
+CREATE FUNCTION command_rank(p_state text) RETURNS integer
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE p_state WHEN 'queued' THEN 0 WHEN 'leased' THEN 1 WHEN 'received' THEN 2
+		WHEN 'executing' THEN 3 ELSE 4 END
+$$;
+
+CREATE FUNCTION outbox_add(p_device text, p_kind text, p_name text, p_data jsonb) RETURNS void
+LANGUAGE sql AS $$
+	WITH n AS (UPDATE device_sync SET event_seq = event_seq + 1 WHERE device_id = p_device
+		   RETURNING event_seq)
+	INSERT INTO outbox (device_id, seq, kind, name, data)
+	SELECT p_device, n.event_seq, p_kind, p_name, p_data FROM n
+$$;
+
+CREATE FUNCTION audit_add(p_device text, p_who text, p_what text, p_name text, p_data jsonb) RETURNS void
+LANGUAGE sql AS $$
+	WITH n AS (UPDATE device_sync SET audit_seq = audit_seq + 1 WHERE device_id = p_device
+		   RETURNING audit_seq)
+	INSERT INTO audit (device_id, seq, who, what, name, data)
+	SELECT p_device, n.audit_seq, p_who, p_what, p_name, p_data FROM n
+$$;
+
+-- Whether a token holds a right on a device now.
+CREATE FUNCTION token_may(p_token bigint, p_access text, p_device text, p_model text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+	SELECT EXISTS (SELECT FROM token t JOIN token_grant g USING (token_id)
+		WHERE t.token_id = p_token AND t.revoked_at IS NULL AND coalesce(t.expires_at > now(), true)
+		  AND g.access = p_access
+		  AND coalesce(g.device_id = p_device, g.model = p_model, true))
+$$;
+
+CREATE FUNCTION command_end(p_device text, p_seq bigint, p_state text, p_detail text) RETURNS void
+LANGUAGE sql AS $$
+	UPDATE command SET state = p_state, detail = p_detail, ended_at = now()
+	WHERE device_id = p_device AND seq = p_seq;
+	SELECT outbox_add(p_device, 'command', p_seq::text, jsonb_build_object('state', p_state))
+$$;
+
+-- Commands of which nobody can tell any more whether they ran: ended as unknown, or, where running
+-- twice does no harm, queued again.
+CREATE FUNCTION commands_lost(p_device text, p_from bigint, p_to bigint, p_states text[], p_why text)
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE command SET state = 'queued'
+	WHERE device_id = p_device AND seq > p_from AND seq <= p_to AND state = ANY (p_states) AND repeatable
+	  AND state IN ('leased', 'received', 'executing');
+	PERFORM command_end(p_device, c.seq, 'unknown', p_why) FROM command c
+	WHERE c.device_id = p_device AND c.seq > p_from AND c.seq <= p_to AND c.state = ANY (p_states)
+	  AND NOT c.repeatable;
+END $$;
+
+-- Judges epoch, session and round. Returns 0 (go on), 5 (quarantined now) or 6 (too late: superseded).
+CREATE FUNCTION sync_admit(s device_sync, p_epoch bytea, p_session bigint, p_round integer)
+RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+	why text;
+BEGIN
+	IF s.device_epoch = p_epoch THEN
+		IF p_session > s.session OR (p_session = s.session AND p_round > s.round) THEN
+			RETURN 0;
+		-- A device that gave a session up may have opened the next before we took the last request.
+		ELSIF p_session = s.session - 1 AND p_round > 0 AND s.session_at > now() - interval '1 minute' THEN
+			RETURN 6;
+		END IF;
+		why := format('session %s.%s after %s.%s of the same store: two devices use one identity',
+			      p_session, p_round, s.session, s.round);
+	ELSIF EXISTS (SELECT FROM device_epoch WHERE device_id = s.device_id AND epoch = p_epoch) THEN
+		why := 'a store that had been replaced came back: two devices use one identity';
+	ELSE
+		RETURN 0;
+	END IF;
+	UPDATE device SET state = 'quarantined', reason = why WHERE device_id = s.device_id;
+	PERFORM outbox_add(s.device_id, 'device', 'quarantined', jsonb_build_object('reason', why));
+	PERFORM audit_add(s.device_id, 'mirror', 'quarantine', s.device_id, jsonb_build_object('reason', why));
+	RETURN 5;
+END $$;
+
+-- The device lost its store: its numbers begin again, and what it had taken is gone.
+CREATE FUNCTION sync_new_epoch(s device_sync, p_epoch bytea) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF s.device_epoch IS NULL THEN
+		RETURN;
+	END IF;
+	INSERT INTO device_epoch (device_id, epoch) VALUES (s.device_id, s.device_epoch) ON CONFLICT DO NOTHING;
+	DELETE FROM device_epoch WHERE device_id = s.device_id AND epoch IN (
+		SELECT epoch FROM device_epoch WHERE device_id = s.device_id ORDER BY ended_at DESC OFFSET 64);
+	PERFORM commands_lost(s.device_id, 0, s.command_seq, '{leased,received,executing}',
+			      'the device lost its store before it reported the end');
+	PERFORM outbox_add(s.device_id, 'device', 'new-store', NULL);
+END $$;
+
+-- Why one change is refused, or NULL. p_property is the model's row or NULL.
+CREATE FUNCTION change_problem(p_property model_property, p_change jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	bad record;
+BEGIN
+	IF p_property.name IS NULL THEN
+		RETURN 'the model has no such property';
+	ELSIF p_property.owner <> 'device' THEN
+		RETURN 'the mirror owns this property';
+	ELSIF p_change ? 'bad' THEN
+		RETURN p_change->>'bad';
+	ELSIF p_change ? 'value' THEN
+		bad := schema_check(p_property.schema, p_change->'value', '');
+		IF bad.problem IS NOT NULL THEN
+			RETURN trim(bad.pointer || ' ' || bad.problem);
+		END IF;
+	END IF;
+	RETURN NULL;
+END $$;
+
+-- Takes the device's changes above its cursor. Returns the new cursor, and what was refused and why.
+CREATE FUNCTION sync_take_changes(p_device text, p_model text, p_changes jsonb, INOUT cursor bigint,
+				  OUT refused text)
+LANGUAGE plpgsql AS $$
+DECLARE
+	c jsonb;
+	def model_property;
+	why text;
+BEGIN
+	FOR c IN SELECT value FROM jsonb_array_elements(p_changes) LOOP
+		CONTINUE WHEN (c->>'seq')::bigint <= cursor;
+		cursor := (c->>'seq')::bigint;
+		SELECT * INTO def FROM model_property WHERE model = p_model AND name = c->>'name';
+		why := change_problem(def, c);
+		IF why IS NOT NULL THEN
+			refused := concat_ws('; ', refused, format('%s (%s): %s', c->>'name', cursor, why));
+			INSERT INTO refusal (device_id, slot, seq, name, reason)
+			VALUES (p_device, cursor % 32, cursor, c->>'name', why)
+			ON CONFLICT (device_id, slot) DO UPDATE SET seq = excluded.seq, name = excluded.name,
+				reason = excluded.reason, refused_at = now();
+			CONTINUE;
+		END IF;
+		INSERT INTO property AS p (device_id, name, owner, value, seq, made_ms)
+		VALUES (p_device, def.name, 'device', c->'value', cursor, (c->>'time')::bigint)
+		ON CONFLICT (device_id, name) DO UPDATE SET value = excluded.value, seq = excluded.seq,
+			made_ms = excluded.made_ms, changed_at = now(), version = p.version + 1;
+		PERFORM outbox_add(p_device, 'property', def.name, c->'value');
+	END LOOP;
+END $$;
+
+CREATE FUNCTION sync_take_reports(p_device text, p_reports jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT * FROM jsonb_to_recordset(p_reports)
+			AS x(seq bigint, state text, exit integer, output jsonb, detail text) LOOP
+		UPDATE command SET state = r.state, exit_status = r.exit, output = r.output,
+			detail = nullif(r.detail, ''),
+			ended_at = CASE WHEN command_rank(r.state) = 4 THEN now() END
+		WHERE device_id = p_device AND seq = r.seq AND command_rank(state) < command_rank(r.state);
+		IF FOUND THEN
+			PERFORM outbox_add(p_device, 'command', r.seq::text, jsonb_build_object('state', r.state));
+		END IF;
+	END LOOP;
+END $$;
+
+-- Mirror-owned properties above the cursor, as many as fit; always at least one if there is one.
+CREATE FUNCTION sync_give_changes(p_device text, p_cursor bigint, OUT changes jsonb, OUT more boolean)
+LANGUAGE sql STABLE AS $$
+	WITH due AS MATERIALIZED (
+		SELECT seq, name, value, made_ms FROM property
+		WHERE device_id = p_device AND owner = 'mirror' AND seq > p_cursor
+		ORDER BY seq LIMIT 257
+	), summed AS (
+		SELECT *, row_number() OVER w AS n,
+			sum(octet_length(coalesce(value::text, ''))) OVER w AS bytes
+		FROM due WINDOW w AS (ORDER BY seq)
+	)
+	-- A number grows by at most 9/5 from jsonb's text to CBOR: 64 KiB of text stay below 120 KiB.
+	SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('seq', seq, 'name', name, 'time', made_ms))
+			|| CASE WHEN value IS NULL THEN '{}' ELSE jsonb_build_object('value', value) END
+			ORDER BY seq) FILTER (WHERE n = 1 OR (n <= 256 AND bytes <= 65536)), '[]'),
+		coalesce(bool_or(n > 1 AND (n > 256 OR bytes > 65536)), false)
+	FROM summed
+$$;
+
+-- Commands above the cursor, leased: each requester's right and each deadline is judged again.
+CREATE FUNCTION sync_give_commands(p_device text, p_model text, p_cursor bigint, OUT commands jsonb,
+				   OUT more boolean)
+LANGUAGE plpgsql AS $$
+DECLARE
+	c command;
+	n integer := 0;
+	bytes integer := 0;
+BEGIN
+	commands := '[]';
+	more := false;
+	FOR c IN SELECT * FROM command WHERE device_id = p_device AND seq > p_cursor
+			AND state IN ('queued', 'leased') ORDER BY seq LOOP
+		IF c.deliver_by < now() THEN
+			PERFORM command_end(p_device, c.seq, 'expired', 'not delivered in time');
+			CONTINUE;
+		ELSIF NOT token_may(c.token_id, CASE c.action WHEN '$set' THEN 'write' ELSE 'invoke' END,
+				    p_device, p_model) THEN
+			PERFORM command_end(p_device, c.seq, 'cancelled', 'the requester''s right was withdrawn');
+			CONTINUE;
+		END IF;
+		bytes := bytes + octet_length(coalesce(c.input::text, ''));
+		more := n > 0 AND (n >= 64 OR bytes > 65536);
+		EXIT WHEN more;
+		n := n + 1;
+		UPDATE command SET state = 'leased', leases = leases + 1 WHERE device_id = p_device AND seq = c.seq;
+		commands := commands || jsonb_build_array(jsonb_build_object('seq', c.seq, 'action', c.action,
+				'execute_within_ms', c.execute_within_ms, 'repeatable', c.repeatable)
+			|| CASE WHEN c.input IS NULL THEN '{}' ELSE jsonb_build_object('input', c.input) END);
+	END LOOP;
+END $$;
+
+-- What the device's command cursor says about commands sent before.
+CREATE FUNCTION sync_command_cursor(s device_sync, p_cursor bigint, p_mirror_lost boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF p_mirror_lost THEN
+		PERFORM commands_lost(s.device_id, 0, p_cursor, '{queued}', 'the mirror lost its record of delivery');
+	END IF;
+	UPDATE command SET state = 'received' WHERE device_id = s.device_id AND seq <= p_cursor AND state = 'leased';
+	IF p_cursor < s.command_cursor THEN
+		PERFORM commands_lost(s.device_id, p_cursor, s.command_cursor, '{received,executing}',
+				      'the device went back behind it');
+	END IF;
+END $$;
+
+-- s as it is after this request's epochs and cursors are accounted for; not yet stored.
+CREATE FUNCTION sync_begin(INOUT s device_sync, p_epoch bytea, p_session bigint, p_round integer,
+			   p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
+			   OUT mirror_lost boolean)
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF s.device_epoch IS DISTINCT FROM p_epoch THEN
+		PERFORM sync_new_epoch(s, p_epoch);
+		s.device_epoch := p_epoch;
+		s.session := 0;
+		s.device_cursor := 0;
+		s.mirror_cursor := 0;
+		s.command_cursor := 0;
+	END IF;
+	IF p_session > s.session THEN
+		s.session_at := now();
+	END IF;
+	s.session := p_session;
+	s.round := p_round;
+	-- Numbers we never gave: this database is an older one. A new epoch tells every side.
+	IF p_mirror_cursor > s.mirror_seq OR p_command_cursor > s.command_seq THEN
+		s.mirror_seq := greatest(s.mirror_seq, p_mirror_cursor);
+		s.command_seq := greatest(s.command_seq, p_command_cursor);
+		IF s.mirror_epoch = p_mirror_epoch THEN
+			s.mirror_epoch := uuid_send(gen_random_uuid());
+		END IF;
+	END IF;
+	mirror_lost := p_mirror_epoch <> '' AND p_mirror_epoch <> s.mirror_epoch;
+	IF mirror_lost THEN
+		s.device_cursor := 0;
+	END IF;
+END $$;
+
+CREATE FUNCTION sync_refuse(p_status integer, p_detail text, p_interval_ms integer DEFAULT 0) RETURNS sync_reply
+LANGUAGE sql AS $$
+	SELECT (p_status, p_detail, ''::bytea, 0, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+		p_interval_ms, '[]', '[]')::sync_reply
+$$;
+
+-- One request. p_changes: [{seq, name, value or nothing, time, bad: why the value is none}];
+-- p_reports: [{seq, state, exit, output or nothing, detail}]. What is returned may be said to the device
+-- once this transaction is committed, and not before.
+CREATE FUNCTION sync(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
+		     p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
+		     p_changes jsonb, p_reports jsonb) RETURNS sync_reply
+LANGUAGE plpgsql AS $$
+DECLARE
+	s device_sync;
+	d device;
+	reply sync_reply;
+	b record;
+	taken record;
+	gc record;
+	gk record;
+BEGIN
+	SELECT * INTO s FROM device_sync WHERE device_id = p_device FOR UPDATE;
+	SELECT * INTO d FROM device WHERE device_id = p_device;
+	IF d.device_id IS NULL OR d.state = 'revoked' THEN
+		RETURN sync_refuse(4, 'this device is not enrolled, or was revoked');
+	ELSIF d.state = 'active' THEN
+		CASE sync_admit(s, p_epoch, p_session, p_round)
+		WHEN 0 THEN NULL;
+		WHEN 6 THEN RETURN sync_refuse(6, 'a newer session has begun', 1000);
+		ELSE d.state := 'quarantined';
+		END CASE;
+	END IF;
+	IF d.state = 'quarantined' THEN
+		UPDATE device_sync SET last_seen = now() WHERE device_id = p_device;
+		RETURN sync_refuse(5, 'two devices use this identity; the operator must release it');
+	END IF;
+
+	b := sync_begin(s, p_epoch, p_session, p_round, p_mirror_epoch, p_mirror_cursor, p_command_cursor);
+	s := b.s;
+	UPDATE device_sync SET command_seq = s.command_seq, mirror_seq = s.mirror_seq WHERE device_id = p_device
+		AND (command_seq, mirror_seq) IS DISTINCT FROM (s.command_seq, s.mirror_seq);
+	taken := sync_take_changes(p_device, d.model, p_changes, s.device_cursor);
+	PERFORM sync_take_reports(p_device, p_reports) WHERE p_reports <> '[]';
+	PERFORM sync_command_cursor(s, p_command_cursor, b.mirror_lost);
+	gc := sync_give_changes(p_device, CASE WHEN b.mirror_lost OR p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END);
+	gk := sync_give_commands(p_device, d.model, p_command_cursor);
+	UPDATE device_sync SET mirror_epoch = s.mirror_epoch, device_epoch = p_epoch, session = p_session,
+		round = p_round, session_at = s.session_at, device_cursor = taken.cursor,
+		mirror_cursor = p_mirror_cursor, command_cursor = p_command_cursor, last_seen = now()
+	WHERE device_id = p_device;
+
+	reply.status := 0;
+	reply.detail := CASE WHEN taken.refused IS NOT NULL THEN 'refused: ' || taken.refused END;
+	reply.mirror_epoch := s.mirror_epoch;
+	reply.flags := CASE WHEN gc.more OR gk.more THEN 1 ELSE 0 END | CASE WHEN b.mirror_lost THEN 2 ELSE 0 END;
+	reply.device_cursor := taken.cursor;
+	reply.time_ms := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+	reply.interval_ms := (SELECT interval_ms FROM model WHERE model = d.model);
+	reply.changes := gc.changes;
+	reply.commands := gk.commands;
+	RETURN reply;
+END $$;

@@ -187,6 +187,11 @@ static void test_ack(void)
 	       "it is the collector's");
 	is_int(hg_alarm_open(hg_slice_of(buf, (size_t)len), collector.key, &alarm), -EBADMSG,
 	       "it is not an alarm");
+	alarm = (struct hg_alarm){ .uid = "a", .counter = 1, .episode = 1 };
+	len = hg_alarm_sign(&alarm, device.cert, device.key, buf, sizeof(buf));
+	in = (struct hg_ack){ "a", 1, HG_ACK_REJECTED };
+	ok(hg_ack_sign(&in, collector.key, buf, sizeof(buf)) <= len,
+	   "it is not longer than the smallest alarm (%ld bytes)", len);
 	in = (struct hg_ack){ "", 7, HG_ACK_ENROL };
 	len = hg_ack_sign(&in, collector.key, buf, sizeof(buf));
 	ok(len > 0 && !hg_ack_open(hg_slice_of(buf, (size_t)len), collector.key, &out) &&

@@ -30,10 +30,11 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(ext);
 }
 
-struct pki_cert pki_make(const struct pki_cert *issuer, const struct pki_request *r)
+struct pki_cert pki_make_for(const struct pki_cert *issuer, const struct pki_request *r,
+			     EVP_PKEY *key)
 {
 	static long serial = 1000;
-	struct pki_cert c = { X509_new(), EVP_EC_gen("P-256") };
+	struct pki_cert c = { X509_new(), key };
 	X509_NAME *name;
 
 	must(c.cert && c.key);
@@ -58,6 +59,11 @@ struct pki_cert pki_make(const struct pki_cert *issuer, const struct pki_request
 		add_extension(c.cert, c.cert, NID_ext_key_usage, r->eku);
 	must(X509_sign(c.cert, issuer ? issuer->key : c.key, EVP_sha256()));
 	return c;
+}
+
+struct pki_cert pki_make(const struct pki_cert *issuer, const struct pki_request *r)
+{
+	return pki_make_for(issuer, r, EVP_EC_gen("P-256"));
 }
 
 void pki_free(struct pki_cert *c)

@@ -20,6 +20,9 @@ struct pki_request {
 
 /* Signed by issuer; NULL issuer: a CA that signs itself. Keys are on P-256. */
 struct pki_cert pki_make(const struct pki_cert *issuer, const struct pki_request *r);
+/* The same for a key that is there; the result owns it. */
+struct pki_cert pki_make_for(const struct pki_cert *issuer, const struct pki_request *r,
+			     EVP_PKEY *key);
 void pki_free(struct pki_cert *c);
 
 /* Revokes `revoked` (NULL: nobody); valid for an hour. */

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLANK_COLUMN "                                 " /* as wide as "  %-30s " */
+
 enum common { OPT_CONFIG, OPT_HELP, OPT_VERSION, OPT_LIST, OPT_END };
 
 /* What every program has. A program without a configuration file does not have the first. */
@@ -57,7 +59,8 @@ static void print_help(const struct hg_program *p, FILE *to)
 	for (const struct hg_subcommand *s = p->subcommands; s && s->name; s++) {
 		snprintf(left, sizeof(left), "%s%s%s", s->name, s->usage && *s->usage ? " " : "",
 			 s->usage ? s->usage : "");
-		fprintf(to, strlen(left) > 30 ? "  %s\n  %31s%s\n" : "  %-30s%s%s\n", left, " ",
+		/* What is longer than the column has its text on the next line. */
+		fprintf(to, "  %-30s%s%s\n", left, strlen(left) > 30 ? "\n" BLANK_COLUMN : " ",
 			s->help);
 	}
 	if (p->keys)
@@ -66,9 +69,10 @@ static void print_help(const struct hg_program *p, FILE *to)
 		snprintf(left, sizeof(left), "[%s] %s", k->section, k->key);
 		fprintf(to, "  %-30s %s", left, k->help ? k->help : "");
 		if (!k->fallback)
-			fprintf(to, " (required)\n");
-		else
-			fprintf(to, *k->fallback ? " (default %s)\n" : "%s\n", k->fallback);
+			fprintf(to, " (required)");
+		else if (*k->fallback)
+			fprintf(to, " (default %s)", k->fallback);
+		fprintf(to, "\n");
 	}
 }
 

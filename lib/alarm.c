@@ -467,6 +467,14 @@ int hg_datagram_peek(struct hg_slice in, uint8_t key_id[static HG_KEY_ID_LEN])
 	return p.type;
 }
 
+uint64_t hg_datagram_counter(struct hg_slice in)
+{
+	struct payload p;
+	struct hg_cose c;
+
+	return parse(in, &c, &p) ? 0 : p.a.counter;
+}
+
 /* A datagram of one type, signed with key. */
 static int open_signed(struct hg_slice in, EVP_PKEY *key, enum hg_datagram type, struct payload *p)
 {

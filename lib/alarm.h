@@ -101,6 +101,9 @@ long hg_ack_sign(const struct hg_ack *ack, EVP_PKEY *key, void *buf, size_t size
  */
 int hg_datagram_peek(struct hg_slice in, uint8_t key_id[static HG_KEY_ID_LEN]);
 
+/* The counter it claims, as unchecked: for the answer to an alarm of unknown key. 0: not ours. */
+uint64_t hg_datagram_counter(struct hg_slice in);
+
 /*
  * Verify and decode; outputs are untouched unless both are good. -EBADMSG: malformed or not
  * deterministic; -EKEYREJECTED: signature or certificate wrong. The caller holds the alarm's UID

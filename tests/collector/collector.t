@@ -1,0 +1,116 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# From datagram to block and back, with a real PostgreSQL, real nftables and real packets.
+set -u
+HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
+. "$HG_TOP/tests/collector/lib.sh"
+
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+
+collector_world
+collector_conf
+check "the schema is made" collector migrate
+check "and made again does nothing" collector migrate
+check "the collector starts" collector_start
+
+# --- enrolment and what is refused
+is "an alarm of an unknown key is told to enrol" "$(send 1 alarm class=0 counter=1)" enrol
+for i in 1 2 3 4; do
+	is "device $i enrols" "$(send $i enrol counter=2)" stored
+done
+is "enrolling again is confirmed" "$(send 1 enrol counter=2)" stored
+is "a test alarm is stored" "$(send 1 alarm class=0 counter=3 "save=$tmp/dgram")" stored
+is "its repeat is confirmed" "$(send 1 alarm "load=$tmp/dgram")" stored
+is "but stored once" "$(sql "SELECT count(*) FROM alarm")" 1
+is "an altered one is not answered" "$(send 1 alarm "load=$tmp/dgram" flip=9 wait=300)" none
+is "one signed by another device's key neither" \
+	"$(send 2 alarm class=2 counter=3 uid=dev1 target=192.0.2.10/32 wait=300)" none
+is "a datagram too large neither" "$(send 1 junk size=9000 wait=300)" none
+is "junk neither" "$(send 1 junk size=300 times=200 wait=300)" none
+is "a counter far behind is rejected" \
+	"$(send 1 alarm class=0 counter=500 >/dev/null; send 1 alarm class=0 counter=4)" rejected
+is "one within the window is stored" "$(send 1 alarm class=0 counter=499)" stored
+is "nothing but the three was stored" "$(sql "SELECT count(*) FROM alarm")" 3
+check "each refusal is counted: oversized" wait_for 12 audit_is oversized 1
+check "malformed" audit_is malformed 200
+check "other UID" audit_is other-uid 1
+check "altered" audit_is signature 1
+check "replayed" audit_is replayed 1
+check "duplicate" audit_is duplicate 1
+
+# --- two agree, three make an incident
+check "before: device 1 reaches the victim" reaches dev1 192.0.2.10
+is "device 1 reports a flood" "$(send 1 alarm class=2 target=192.0.2.10/32 port=80 counter=600)" stored
+is "device 2 too" "$(send 2 alarm class=2 target=192.0.2.10/32 port=80 counter=600)" stored
+is "device 2 says so once more" "$(send 2 alarm class=2 target=192.0.2.10/32 port=80 counter=601)" stored
+check "all are judged" wait_for 5 sql_is "SELECT count(*) FROM alarm WHERE NOT correlated" 0
+is "two devices are no incident" "$(sql "SELECT count(*) FROM incident")" 0
+check "and nothing is blocked" reaches dev1 192.0.2.10
+is "device 3 reports a scan of the same host" \
+	"$(send 3 alarm class=1 target=192.0.2.10/32 counter=600)" stored
+check "three are an incident" wait_for 5 sql_is "SELECT count(*) FROM incident" 1
+check "with three blocks" wait_for 5 sql_is \
+	"SELECT count(*) FROM decision WHERE state = 'blocked' AND applied_at IS NOT NULL" 3
+check "device 1 is blocked" blocked dev1 192.0.2.10
+check "device 3 is blocked" blocked dev3 192.0.2.10
+check "device 4 is not" reaches dev4 192.0.2.10
+check "the mirror is still reached" reaches dev1 198.51.100.2
+collector incidents >"$tmp/incidents"
+check "the incident is listed with both classes" grep -q '192.0.2.10/32 .*flood+scan  *3 ' "$tmp/incidents"
+check "as JSON, too" sh -c "'$HG_BUILD/heliograph-collector' -c '$tmp/collector.conf' incidents --json |
+	python3 -c 'import json,sys; d = json.load(sys.stdin); assert d[0][\"devices\"] == 3'"
+is "decisions are listed" "$(collector decisions | grep -c '^[0-9]* *blocked .*192.0.2.10/32')" 3
+check "hits are counted" wait_for 10 sql_is \
+	"SELECT count(*) > 0 FROM decision WHERE hits > 0" t
+is "device 4 joins late" "$(send 4 alarm class=2 target=192.0.2.10/32 counter=600)" stored
+check "and is blocked at once" wait_for 3 blocked dev4 192.0.2.10
+
+# --- restore
+is "device 4 says it is over" "$(send 4 alarm class=5 counter=601 episode=600)" stored
+check "it is restored when it has been quiet" wait_for 20 sql_is \
+	"SELECT count(*) FROM decision WHERE uid = 'dev4' AND state = 'restored'" 1
+check "and reaches the victim" wait_for 3 reaches dev4 192.0.2.10
+check "the silent ones are restored, too" wait_for 20 sql_is \
+	"SELECT count(*) FROM decision WHERE ended_at IS NULL" 0
+check "and reach it" reaches dev1 192.0.2.10
+check "the incident is closed" wait_for 10 sql_is "SELECT count(*) FROM incident WHERE closed_at IS NULL" 0
+is "a relapse" "$(send 1 alarm class=2 target=192.0.2.10/32 port=80 counter=700)" stored
+check "is blocked at once, for twice the time" wait_for 5 sql_is \
+	"SELECT relapse = 1 AND ends_at - made_at BETWEEN '9 min' AND '11 min' FROM decision
+	WHERE uid = 'dev1' AND ended_at IS NULL" t
+check "it is" wait_for 3 blocked dev1 192.0.2.10
+id=$(sql "SELECT decision_id FROM decision WHERE ended_at IS NULL")
+check "the operator ends it" collector restore "$id"
+check "it reaches the victim" wait_for 5 reaches dev1 192.0.2.10
+check "ending it twice is an error" sh -c "! '$HG_BUILD/heliograph-collector' -c '$tmp/collector.conf' restore $id"
+check "its history says who" sh -c "'$HG_BUILD/heliograph-collector' -c '$tmp/collector.conf' history $id |
+	grep -q 'lifted.*by the operator'"
+
+# --- the way to the mirror
+for i in 1 2 3; do
+	send $i alarm class=2 target=198.51.100.2/32 counter=800 >/dev/null
+done
+check "three agree on the mirror" wait_for 5 sql_is \
+	"SELECT count(*) FROM incident WHERE target = '198.51.100.2/32'" 1
+is "nobody is blocked from it" "$(sql "SELECT count(*) FROM decision d WHERE state = 'refused'
+	AND reason = 'target is protected'")" 3
+for i in 1 2 3; do
+	send $i alarm class=1 target=198.51.100.0/24 counter=810 >/dev/null
+done
+check "its network is blocked" wait_for 5 sql_is \
+	"SELECT count(*) FROM decision WHERE target = '198.51.100.0/24' AND applied_at IS NOT NULL" 3
+check "the mirror is still reached" reaches dev1 198.51.100.2
+check "its neighbours are not" blocked dev1 198.51.100.3
+
+# --- IPv6
+for i in 1 2 3; do
+	is "device $i reports by IPv6" "$(in_ns dev$i "$sender" "to=2001:db8:$i::1:$port" \
+		"cert=$tmp/pki/dev$i.crt" "key=$tmp/pki/dev$i.key" "collector=$tmp/pki/collector.crt" \
+		class=2 target=2001:db8:9::2/128 counter=820)" stored
+done
+check "its line is a /64" wait_for 5 sql_is \
+	"SELECT count(*) FROM decision WHERE line = '2001:db8:1::/64' AND applied_at IS NOT NULL" 1
+check "and is blocked" blocked dev1 2001:db8:9::2
+check "device 4 is not" reaches dev4 2001:db8:9::2
+
+done_testing

@@ -57,7 +57,7 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ STRING(mirror, host, "", "name or address of the mirror; absent: never synchronise") },
 	{ NUMBER(mirror, port, UINT, "4646", 1, 65535, "TCP port of its sync listener") },
 	{ STRING(mirror, name, "", "name in the mirror's certificate; absent: host") },
-	{ STRING(mirror, ca, CONF "/mirror-ca.pem", "certificates that sign the mirror's") },
+	{ STRING(mirror, ca, CONF "/ca.crt", "certificates that sign the mirror's") },
 	{ STRING(mirror, crl, "", "revocation list of that authority; absent: not checked") },
 	{ STRING(mirror, cert, CONF "/device.crt", "certificate of this device") },
 	{ STRING(mirror, key, CONF "/device.key", "its private key") },

@@ -213,25 +213,24 @@ static void start_handler(struct run *r, const char *name, const json_t *input)
 }
 
 /*
- * An application's write to properties of the device, {"name": value, ...}. For one property the
- * handler set-NAME, if there is one, is asked first; it gets the value and may refuse.
+ * An application's write to a property of the device, {"name": ..., "value": ...}. The handler
+ * set-NAME, if there is one, is asked first; it gets the value and may refuse.
  */
 static void start_set(struct run *r)
 {
-	char name[HG_WIRE_NAME_MAX + 5], err[64];
 	const char *dir = r->commands->agent->conf.device.commands_dir;
-	void *first = json_object_iter(r->input);
+	const char *name = json_string_value(json_object_get(r->input, "name"));
+	json_t *value = json_object_get(r->input, "value");
+	char handler[HG_WIRE_NAME_MAX + 5], err[64];
 
-	if (!json_is_object(r->input)) {
-		end(r, HG_COMMAND_FAILED, 0, "input must be an object of properties");
+	if (!name || !value || strlen(name) > HG_WIRE_NAME_MAX) {
+		end(r, HG_COMMAND_FAILED, 0, "input must have a name and a value");
 		return;
 	}
-	r->values = json_incref(r->input);
-	snprintf(name, sizeof(name), "set-%.*s", HG_WIRE_NAME_MAX,
-		 first ? json_object_iter_key(first) : "");
-	if (json_object_size(r->input) == 1 &&
-	    hg_handler_check(dir, name, err, sizeof(err)) != -ENOENT)
-		start_handler(r, name, json_object_iter_value(first));
+	r->values = json_pack("{s:O}", name, value);
+	snprintf(handler, sizeof(handler), "set-%s", name);
+	if (hg_handler_check(dir, handler, err, sizeof(err)) != -ENOENT)
+		start_handler(r, handler, value);
 	else
 		set_values(r);
 }
@@ -331,7 +330,8 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 	}
 	while ((r = find(c, RUN_STARTING)))
 		start(r);
-	if (c->ended && c->agent->sync) {
+	/* Not if one ended just now, in start(): then this runs again at once. */
+	if (c->ended && c->agent->sync && !event_pending(c->look, EV_TIMEOUT, NULL)) {
 		c->ended = false;
 		hg_sync_report(c->agent->sync);
 	}

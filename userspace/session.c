@@ -178,17 +178,26 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 }
 
 /*
- * The kernel holds back our last handshake flight until the first request is behind it: one
- * packet and one wake-up less. It is let go when both are written.
+ * From the server's hello on, the kernel holds back our last handshake flight until the first
+ * request is behind it: one packet and one wake-up less. It is let go when both are written.
  */
-static void cork(struct bufferevent *bev, int on)
+static void cork(int fd, int on)
 {
-	setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+static void on_message(int sent, int version, int type, const void *data, size_t len, SSL *ssl,
+		       void *ctx)
+{
+	const uint8_t *message = data;
+
+	if (!sent && type == SSL3_RT_HANDSHAKE && len && message[0] == SSL3_MT_SERVER_HELLO)
+		cork(SSL_get_fd(ssl), 1);
 }
 
 static void on_written(struct bufferevent *bev, void *ctx)
 {
-	cork(bev, 0);
+	cork(bufferevent_getfd(bev), 0);
 }
 
 /* The connection is of no more use: by TLS, by TCP, or closed. */
@@ -263,6 +272,8 @@ static void announce(struct hg_session *s, const struct hg_wire_response *r,
 	if (applied->new_mirror)
 		hg_warn("sync: %s: the mirror has begun a new epoch: everything is sent again",
 			s->peer);
+	if (r->detail.len)
+		hg_warn("sync: %s: %.*s", s->peer, (int)r->detail.len, (const char *)r->detail.ptr);
 	if (applied->waiting)
 		hg_warn("sync: journal is full: %zu commands stay with the mirror",
 			applied->waiting);
@@ -404,16 +415,14 @@ static void start_tls(struct hg_session *s)
 	int one = 1;
 
 	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (!ssl || hg_tls_set_host(ssl, conf->mirror.name ? conf->mirror.name : host(s)) ||
-	    !SSL_set_fd(ssl, s->fd)) {
+	if (!ssl || hg_tls_set_host(ssl, conf->mirror.name ? conf->mirror.name : host(s))) {
 		SSL_free(ssl);
 		end(s, HG_SYNC_TLS, "cannot begin TLS; check [mirror] name");
 		return;
 	}
 	if (s->o.ticket)
 		SSL_set_session(ssl, s->o.ticket);
-	SSL_connect(ssl); /* sends the hello; what is wrong shows when it goes on */
-	ERR_clear_error();
+	SSL_set_msg_callback(ssl, on_message);
 	s->bev = bufferevent_openssl_socket_new(s->agent->base, s->fd, ssl,
 						BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 	if (!s->bev) {
@@ -422,7 +431,6 @@ static void start_tls(struct hg_session *s)
 		return;
 	}
 	s->fd = -1;
-	cork(s->bev, 1);
 	bufferevent_setcb(s->bev, on_readable, on_written, on_event, s);
 	bufferevent_setwatermark(s->bev, EV_READ, 0, HG_WIRE_MAX + 5);
 	bufferevent_enable(s->bev, EV_READ | EV_WRITE);

@@ -144,9 +144,9 @@ int hg_store_finished(struct hg_store *s, const struct hg_journal_entry *e)
 }
 
 /*
- * The mirror lost its data or was restored: its numbers begin again. What it owned is kept for
- * reading until it has sent its own again; received commands of the old numbering can no longer
- * be told apart from new ones, so they are dropped.
+ * The mirror lost its data or was restored: all it owns is sent again, and what it does not send
+ * is gone. Until then old values are kept for reading. Its command numbers go on above the
+ * highest that we know, so the journal stays as it is.
  */
 static int meet_mirror(struct hg_store *s, struct hg_store_cursors *c, struct hg_slice epoch,
 		       bool *new_mirror)
@@ -159,9 +159,7 @@ static int meet_mirror(struct hg_store *s, struct hg_store_cursors *c, struct hg
 	if (c->mirror_known) {
 		*new_mirror = true;
 		ret = hg_db_run(s, hg_db_stmt(s, "UPDATE property SET seq = 0 WHERE owner = 1"));
-		if (!ret)
-			ret = hg_db_run(s, hg_db_stmt(s, "DELETE FROM command"));
-		c->mirror_cursor = c->command_cursor = c->change_acked = 0;
+		c->mirror_cursor = c->change_acked = 0;
 	}
 	c->mirror_known = true;
 	memcpy(c->mirror_epoch, epoch.ptr, HG_EPOCH_LEN);
@@ -299,7 +297,8 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 	bool last = !(r->flags & HG_RESPONSE_MORE);
 	int ret = meet_mirror(s, c, r->mirror_epoch, &applied->new_mirror);
 
-	c->change_acked = r->flags & HG_RESPONSE_FULL ? 0 : r->device_cursor;
+	if (!applied->new_mirror)
+		c->change_acked = r->flags & HG_RESPONSE_FULL ? 0 : r->device_cursor;
 	for (size_t i = 0; i < r->n_changes && !ret; i++) {
 		if (r->changes[i].seq <= c->mirror_cursor)
 			continue;
@@ -308,7 +307,7 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 	}
 	if (!ret)
 		ret = take_commands(s, c, r, applied);
-	if (!ret && !applied->new_mirror)
+	if (!ret)
 		ret = take_told(s, told, n_told);
 	if (!ret && last && (s->unconfirmed || applied->new_mirror))
 		ret = hg_db_run(s,

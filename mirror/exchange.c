@@ -68,6 +68,55 @@ char *hg_json_text(const json_t *value)
 	return json_dumps(value, flags | JSON_REAL_PRECISION(17));
 }
 
+/*
+ * PostgreSQL writes the real 1e300 as an integer of 301 digits, which no 64-bit integer holds. Such numbers
+ * get an exponent, so that they are read as the reals they are.
+ */
+static char *mark_reals(const char *text)
+{
+	char *out = malloc(strlen(text) * 2 + 1), *at = out; /* "e0" for at least 19 digits */
+	bool quoted = false;
+
+	while (out && *text) {
+		size_t n = quoted ? 0 : strspn(text, "0123456789");
+
+		memcpy(at, text, n);
+		at += n;
+		text += n;
+		if (n && (n > 19 || (n == 19 && memcmp(text - n, "9223372036854775807", 19) > 0)) &&
+		    !strchr(".eE", *text))
+			at = stpcpy(at, "e0");
+		if (n && *text == '.') { /* the digits behind it are no integer */
+			n = strspn(text + 1, "0123456789") + 1;
+			memcpy(at, text, n);
+			at += n;
+			text += n;
+		}
+		if (*text == '\\' && text[1])
+			*at++ = *text++;
+		else if (*text == '"')
+			quoted = !quoted;
+		if (*text)
+			*at++ = *text++;
+	}
+	if (out)
+		*at = '\0';
+	return out;
+}
+
+static json_t *json_of(const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+	char *marked;
+
+	if (value)
+		return value;
+	marked = mark_reals(text);
+	value = marked ? json_loads(marked, 0, NULL) : NULL;
+	free(marked);
+	return value;
+}
+
 /* bytea's hexadecimal form. */
 static void put_hex(struct hg_slice in, char *out)
 {
@@ -140,11 +189,12 @@ out:
 	return text;
 }
 
-int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p)
+int hg_exchange_params(const struct hg_wire_request *r, uint32_t age_ms,
+		       struct hg_exchange_params *p)
 {
-	const uint64_t numbers[] = { r->session, r->round, r->flags, r->mirror_cursor,
-				     r->command_cursor };
-	static const int places[] = { 2, 3, 4, 6, 7 };
+	const uint64_t numbers[] = { r->session,       r->round,	  r->flags,
+				     r->mirror_cursor, r->command_cursor, age_ms };
+	static const int places[] = { 2, 3, 4, 6, 7, 10 };
 
 	memset(p, 0, sizeof(*p));
 	snprintf(p->uid, sizeof(p->uid), "%.*s", (int)r->uid.len, (const char *)r->uid.ptr);
@@ -292,8 +342,8 @@ long hg_exchange_response(const PGresult *res, void *buf, uint32_t *status)
 	*status = r.status;
 	if (r.status != HG_WIRE_OK)
 		return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
-	changes = json_loads(PQgetvalue(res, 0, COL_CHANGES), 0, NULL);
-	commands = json_loads(PQgetvalue(res, 0, COL_COMMANDS), 0, NULL);
+	changes = json_of(PQgetvalue(res, 0, COL_CHANGES));
+	commands = json_of(PQgetvalue(res, 0, COL_COMMANDS));
 	if (!take_epoch(PQgetvalue(res, 0, COL_MIRROR_EPOCH), epoch, &r.mirror_epoch) &&
 	    !take_changes(changes, &arena, &room, &r) &&
 	    !take_commands(commands, &arena, &room, &r))

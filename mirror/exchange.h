@@ -8,18 +8,19 @@
 #include "../lib/tls.h"
 #include "../lib/wire.h"
 
-#define HG_EXCHANGE_SQL "SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-#define HG_EXCHANGE_PARAMS 10
+#define HG_EXCHANGE_SQL "SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+#define HG_EXCHANGE_PARAMS 11
 
 struct hg_exchange_params {
 	const char *values[HG_EXCHANGE_PARAMS];
 	char uid[HG_UID_MAX + 1], epoch[2 * HG_EPOCH_LEN + 3], mirror_epoch[2 * HG_EPOCH_LEN + 3];
-	char numbers[5][24];
+	char numbers[6][24];
 	char *changes, *reports;
 };
 
-/* Returns 0, or -ENOMEM. hg_exchange_params_free() afterwards either way. */
-int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p);
+/* age_ms: of the connection. Returns 0, or -ENOMEM. hg_exchange_params_free() afterwards either way. */
+int hg_exchange_params(const struct hg_wire_request *r, uint32_t age_ms,
+		       struct hg_exchange_params *p);
 void hg_exchange_params_free(struct hg_exchange_params *p);
 
 /*

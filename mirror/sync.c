@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/queue.h>
@@ -26,6 +27,7 @@
 #include "net.h"
 
 #define BUCKETS 4096
+#define ROUNDS_MAX 256 /* of one session; no honest device needs as many */
 
 enum session_state {
 	SESSION_HANDSHAKE,
@@ -44,6 +46,8 @@ struct session {
 	struct event *deadline;
 	enum session_state state;
 	struct slot *slot;
+	unsigned int rounds;
+	struct timespec accepted;
 	char peer[HG_PEER_TEXT];
 };
 
@@ -232,7 +236,8 @@ static void on_answer(void *ctx, const PGresult *res, const char *error)
 		len = hg_exchange_response(res, sync->out, &status);
 		if (len < 0)
 			hg_error("sync: cannot encode the answer: %s: %ld", slot->uid, len);
-		session_answer(s, sync->out, len, status != HG_WIRE_OK);
+		session_answer(s, sync->out, len,
+			       status != HG_WIRE_OK || ++s->rounds == ROUNDS_MAX);
 	}
 }
 
@@ -240,13 +245,18 @@ static void session_ask(struct session *s, const struct hg_wire_request *r)
 {
 	struct hg_sync *sync = s->sync;
 	struct hg_exchange_params p;
+	struct timespec now;
+	int64_t age_ms;
 	int rc;
 
 	if (!hg_pg_ready(sync->pg)) {
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database is away", true);
 		return;
 	}
-	rc = hg_exchange_params(r, &p);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	age_ms = (now.tv_sec - s->accepted.tv_sec) * 1000 +
+		 (now.tv_nsec - s->accepted.tv_nsec) / 1000000;
+	rc = hg_exchange_params(r, age_ms < INT32_MAX ? (uint32_t)age_ms : INT32_MAX, &p);
 	if (!rc)
 		rc = hg_pg_query(sync->pg, HG_EXCHANGE_SQL, HG_EXCHANGE_PARAMS, p.values, on_answer,
 				 s->slot);
@@ -429,6 +439,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 		goto refuse;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	s->sync = sync;
+	clock_gettime(CLOCK_MONOTONIC, &s->accepted);
 	hg_net_peer(addr, len, s->peer);
 	s->deadline = event_new(sync->base, -1, 0, on_deadline, s);
 	s->bev = bufferevent_openssl_socket_new(sync->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,

@@ -61,7 +61,8 @@ BEGIN
 END $$;
 
 -- Judges epoch, session and round. Returns 0 (go on), 5 (quarantined now) or 6 (too late: superseded).
-CREATE FUNCTION sync_admit(s device_sync, p_epoch bytea, p_session bigint, p_round integer)
+-- p_age_ms: since this connection was accepted.
+CREATE FUNCTION sync_admit(s device_sync, p_epoch bytea, p_session bigint, p_round integer, p_age_ms integer)
 RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -70,11 +71,11 @@ BEGIN
 	IF s.device_epoch = p_epoch THEN
 		IF p_session > s.session OR (p_session = s.session AND p_round > s.round) THEN
 			RETURN 0;
-		-- A device that gave a session up may have opened the next before we took the last request.
-		ELSIF p_session = s.session - 1 AND p_round > 0 AND s.session_at > now() - interval '1 minute' THEN
+		-- The device gave this connection up and opened the next, which was heard first.
+		ELSIF p_session < s.session AND s.session_at > clock_timestamp() - p_age_ms * interval '1 ms' THEN
 			RETURN 6;
 		END IF;
-		why := format('session %s.%s after %s.%s of the same store: two devices use one identity',
+	why := format('session %s.%s after %s.%s of the same store: two devices use one identity',
 			      p_session, p_round, s.session, s.round);
 	ELSIF EXISTS (SELECT FROM device_epoch WHERE device_id = s.device_id AND epoch = p_epoch) THEN
 		why := 'a store that had been replaced came back: two devices use one identity';
@@ -222,12 +223,15 @@ BEGIN
 	END LOOP;
 END $$;
 
--- What the device's command cursor says about commands sent before.
+-- What the device's command cursor says about commands sent before. When the mirror lost data, the device
+-- drops what it has not begun, and whatever is numbered up to its cursor may have run.
 CREATE FUNCTION sync_command_cursor(s device_sync, p_cursor bigint, p_mirror_lost boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
 	IF p_mirror_lost THEN
-		PERFORM commands_lost(s.device_id, 0, p_cursor, '{queued}', 'the mirror lost its record of delivery');
+		PERFORM commands_lost(s.device_id, 0, p_cursor, '{queued,leased,received,executing}',
+				      'the mirror lost its record of what the device took');
+		RETURN;
 	END IF;
 	UPDATE command SET state = 'received' WHERE device_id = s.device_id AND seq <= p_cursor AND state = 'leased';
 	IF p_cursor < s.command_cursor THEN
@@ -251,7 +255,7 @@ BEGIN
 		s.command_cursor := 0;
 	END IF;
 	IF p_session > s.session THEN
-		s.session_at := now();
+		s.session_at := clock_timestamp();
 	END IF;
 	s.session := p_session;
 	s.round := p_round;
@@ -276,11 +280,12 @@ LANGUAGE sql AS $$
 $$;
 
 -- One request. p_changes: [{seq, name, value or nothing, time, bad: why the value is none}];
--- p_reports: [{seq, state, exit, output or nothing, detail}]. What is returned may be said to the device
+-- p_reports: [{seq, state, exit, output or nothing, detail}]; p_age_ms: see sync_admit(). What is returned may be said to the device
 -- once this transaction is committed, and not before.
 CREATE FUNCTION sync(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
 		     p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
-		     p_changes jsonb, p_reports jsonb) RETURNS sync_reply
+		     p_changes jsonb, p_reports jsonb, p_age_ms integer)
+RETURNS sync_reply
 LANGUAGE plpgsql AS $$
 DECLARE
 	s device_sync;
@@ -296,7 +301,7 @@ BEGIN
 	IF d.device_id IS NULL OR d.state = 'revoked' THEN
 		RETURN sync_refuse(4, 'this device is not enrolled, or was revoked');
 	ELSIF d.state = 'active' THEN
-		CASE sync_admit(s, p_epoch, p_session, p_round)
+		CASE sync_admit(s, p_epoch, p_session, p_round, p_age_ms)
 		WHEN 0 THEN NULL;
 		WHEN 6 THEN RETURN sync_refuse(6, 'a newer session has begun', 1000);
 		ELSE d.state := 'quarantined';
@@ -314,7 +319,12 @@ BEGIN
 	taken := sync_take_changes(p_device, d.model, p_changes, s.device_cursor);
 	PERFORM sync_take_reports(p_device, p_reports) WHERE p_reports <> '[]';
 	PERFORM sync_command_cursor(s, p_command_cursor, b.mirror_lost);
-	gc := sync_give_changes(p_device, CASE WHEN b.mirror_lost OR p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END);
+	IF b.mirror_lost THEN -- numbers of another epoch; the device says all again, from its first change on
+		taken.cursor := 0;
+		p_mirror_cursor := 0;
+		p_command_cursor := 0;
+	END IF;
+	gc := sync_give_changes(p_device, CASE WHEN p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END);
 	gk := sync_give_commands(p_device, d.model, p_command_cursor);
 	UPDATE device_sync SET mirror_epoch = s.mirror_epoch, device_epoch = p_epoch, session = p_session,
 		round = p_round, session_at = s.session_at, device_cursor = taken.cursor,

@@ -35,11 +35,14 @@ def done():
 
 def wait_for(condition, what, seconds=15, every=0.02):
     """Polls until condition() is true and returns its value; raises after the deadline."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * (3 if os.environ.get("HG_SAN", "0") != "0" else 1)
     while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
+        try:
+            value = condition()
+            if value:
+                return value
+        except OSError: # a peer that is not there yet
+            pass
         time.sleep(every)
     raise TimeoutError("waited for " + what)
 

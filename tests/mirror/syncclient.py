@@ -92,8 +92,8 @@ class Response:
         self.size = 0
 
 
-class Closed(Exception):
-    pass
+class Closed(OSError):
+    """The mirror ended the connection."""
 
 
 class Device:

@@ -339,9 +339,9 @@ static hg_inline int skb_in(struct __sk_buff *skb, int ethernet)
 	struct hg_host h;
 
 	if (!p || !host_init(&h))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	skb_parse(skb, p, 0, ethernet);
-	return conclude(&h, hg_verdict_in(&h, p)) ? TC_ACT_SHOT : TC_ACT_OK;
+	return conclude(&h, hg_verdict_in(&h, p)) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 static hg_inline int skb_out(struct __sk_buff *skb, int ethernet)
@@ -350,10 +350,10 @@ static hg_inline int skb_out(struct __sk_buff *skb, int ethernet)
 	struct hg_host h;
 
 	if (!p || !host_init(&h))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	skb_parse(skb, p, HG_PACKET_OUT, ethernet);
 	conclude(&h, hg_verdict_out(&h, p));
-	return TC_ACT_OK;
+	return TC_ACT_UNSPEC;
 }
 
 SEC("tc")

@@ -151,6 +151,18 @@ static int link_make(const struct hg_pins *p, __u32 ifindex, int prog, int mode)
 	return ret;
 }
 
+/* Detached at once: a link that only lost its pin leaves the interface some time later. */
+static void link_take(const struct hg_pins *p, __u32 ifindex)
+{
+	int fd = hg_pins_link_get(p, ifindex);
+
+	if (fd >= 0) {
+		bpf_link_detach(fd);
+		close(fd);
+	}
+	hg_pins_link_drop(p, ifindex);
+}
+
 /* Does a process or a name in /run/netns still hold the namespace? */
 static bool netns_held(const char *dir, const char *tail, __u64 inode)
 {
@@ -212,7 +224,7 @@ int hg_attachment_remove(const struct hg_pins *p, __u32 slot, struct hg_error *e
 				    "%s is guarded in another network namespace (inode %llu); run "
 				    "this there",
 				    a.name, (unsigned long long)a.netns);
-	hg_pins_link_drop(p, a.ifindex);
+	link_take(p, a.ifindex);
 	if (a.netns == hg_netns_self()) {
 		tc_take(a.ifindex, BPF_TC_INGRESS);
 		tc_take(a.ifindex, BPF_TC_EGRESS);
@@ -389,7 +401,7 @@ static int xdp_set(struct hg_attach_run *r, __u32 slot, struct hg_bpf_attachment
 		u->fd = bpf_prog_get_fd_by_id(id);
 		u->mode = a->mode;
 	}
-	hg_pins_link_drop(r->pins, a->ifindex);
+	link_take(r->pins, a->ifindex);
 	ret = link_make(r->pins, a->ifindex, progs[HG_PROG_XDP], mode);
 	if (ret)
 		return ret;
@@ -496,7 +508,7 @@ void hg_attachment_settle(struct hg_attach_run *r, const struct hg_guard_options
 		if (!is_wanted(o, a.ifindex))
 			hg_attachment_remove(r->pins, slot, NULL);
 		else if (a.mode == HG_GUARD_TC)
-			hg_pins_link_drop(r->pins, a.ifindex);
+			link_take(r->pins, a.ifindex);
 		else
 			tc_take(a.ifindex, BPF_TC_INGRESS);
 	}
@@ -520,7 +532,7 @@ static void undo_one(struct hg_attach_run *r, struct hg_undo *u)
 			tc_take(u->ifindex, u->point);
 		break;
 	case UNDO_LINK_MADE:
-		hg_pins_link_drop(r->pins, u->ifindex);
+		link_take(r->pins, u->ifindex);
 		break;
 	case UNDO_LINK_UPDATED:
 		link = hg_pins_link_get(r->pins, u->ifindex);

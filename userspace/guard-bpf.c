@@ -151,7 +151,7 @@ static int attach_locked(struct hg_guard_options *o, struct hg_pins *p, struct h
 	if (!ret)
 		ret = guard_of(p, b.maps, &g);
 	if (!ret)
-		ret = hg_pins_commit(p, e);
+		ret = hg_pins_commit(p, b.digest, e);
 	if (ret) {
 		hg_guard_free(g);
 		hg_attachment_undo(r);

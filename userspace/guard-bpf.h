@@ -6,7 +6,8 @@
  *   programs    one load of the object file, which shares the pinned maps if their layout is the
  * same attachment  one guarded interface, recorded in the pinned map `state`
  *
- *   PIN_DIR/state          array of struct hg_bpf_attachment, written before the kernel is changed
+ *   PIN_DIR/state          array of struct hg_bpf_attachment, written before the kernel is changed;
+ *                          the last entry is a struct hg_bpf_loaded
  *   PIN_DIR/maps/NAME      every map of the object
  *   PIN_DIR/programs/NAME  every program of the object
  *   PIN_DIR/links/IFINDEX  the XDP link of an interface
@@ -67,6 +68,15 @@ struct hg_bpf_attachment {
 
 _Static_assert(sizeof(struct hg_bpf_attachment) == 40, "hg_bpf_attachment");
 
+/* From which object file the pinned maps and programs come. */
+struct hg_bpf_loaded {
+	__u64 digest; /* of the file; 0: unknown */
+	__u32 abi;
+	__u32 pad[7];
+};
+
+_Static_assert(sizeof(struct hg_bpf_loaded) == sizeof(struct hg_bpf_attachment), "hg_bpf_loaded");
+
 struct hg_pins {
 	char dir[PATH_MAX / 4];
 	int lock; /* descriptor of the directory, flock()ed */
@@ -87,8 +97,10 @@ char *hg_pins_path(const struct hg_pins *p, char *buf, const char *sub, const ch
 
 /* Removes what interrupted runs left behind: every NAME-next. */
 void hg_pins_sweep(const struct hg_pins *p);
-/* Makes every NAME-next the NAME. */
-int hg_pins_commit(const struct hg_pins *p, struct hg_error *e);
+/* Makes every NAME-next the NAME, which are then all of the file with this digest. */
+int hg_pins_commit(const struct hg_pins *p, __u64 digest, struct hg_error *e);
+/* The digest of the file that all pins come from; 0: unknown. */
+__u64 hg_pins_digest(const struct hg_pins *p);
 /* Removes all pins and the directory; programs and maps go with their last holder. */
 int hg_pins_remove(struct hg_pins *p, struct hg_error *e);
 
@@ -107,7 +119,8 @@ __u64 hg_netns_self(void);
 struct bpf_object;
 
 struct hg_bpf_programs {
-	struct bpf_object *object;
+	struct bpf_object *object; /* NULL: all is what is pinned */
+	__u64 digest;		   /* of the file */
 	int progs[HG_PROGS];
 	int maps[HG_MAPS];
 	bool fresh_maps; /* none of the pinned ones could be kept */
@@ -115,8 +128,9 @@ struct hg_bpf_programs {
 };
 
 /*
- * Loads o->object with the maps that are pinned, where they fit; if the result equals the pinned
- * programs, progs[] are those. New maps and programs are pinned as NAME-next unless p is NULL.
+ * Takes what is pinned if it comes from the same file. Otherwise loads o->object with the maps that
+ * are pinned, if they fit; if the result equals the pinned programs, progs[] are those. New maps
+ * and programs are pinned as NAME-next unless p is NULL.
  */
 int hg_programs_load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
 		     const struct hg_pins *p, struct hg_error *e);

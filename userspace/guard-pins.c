@@ -25,6 +25,7 @@
 #include <bpf/bpf.h>
 
 #define NEXT "-next"
+#define STATE_SIZE (HG_GUARD_INTERFACES_MAX + 1)
 #define LOCK_WAIT_MS 5000 /* an attach takes well under a second, most of it in the verifier */
 #define LOCK_STEP_MS 10
 
@@ -72,8 +73,7 @@ static int state_open(struct hg_pins *p, bool make, struct hg_error *e)
 	fd = bpf_obj_get(path);
 	if (fd < 0 && errno == ENOENT && make) {
 		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "hg_state", sizeof(__u32),
-				    sizeof(struct hg_bpf_attachment), HG_GUARD_INTERFACES_MAX,
-				    NULL);
+				    sizeof(struct hg_bpf_attachment), STATE_SIZE, NULL);
 		if (fd < 0)
 			return hg_error_set(e, -errno, "cannot make a BPF map: %s%s",
 					    strerror(errno),
@@ -89,8 +89,7 @@ static int state_open(struct hg_pins *p, bool make, struct hg_error *e)
 	if (fd < 0)
 		return hg_error_set(e, -errno, "cannot open %s: %s", path, strerror(errno));
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.type != BPF_MAP_TYPE_ARRAY ||
-	    info.value_size != sizeof(struct hg_bpf_attachment) ||
-	    info.max_entries != HG_GUARD_INTERFACES_MAX) {
+	    info.value_size != sizeof(struct hg_bpf_attachment) || info.max_entries != STATE_SIZE) {
 		close(fd);
 		return hg_error_set(e, -EEXIST,
 				    "%s is not a guard's of this version; turn that guard off with "
@@ -155,6 +154,16 @@ static int lock_directory(struct hg_pins *p, struct hg_error *e)
 			    p->dir, LOCK_WAIT_MS / 1000);
 }
 
+/* What is left of an attacher that died before it did anything: empty directories. */
+static void remove_shell(const struct hg_pins *p)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < SUBS; i++)
+		rmdir(hg_pins_path(p, path, subs[i], "", ""));
+	rmdir(p->dir);
+}
+
 int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error *e)
 {
 	int ret;
@@ -176,9 +185,13 @@ int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error 
 	if (ret)
 		return ret;
 	ret = state_open(p, make, e);
+	if (ret == -ENOENT) {
+		remove_shell(p);
+		hg_error_set(e, ret, "no guard is pinned at %s", dir);
+	}
 	if (ret)
 		hg_pins_unlock(p);
-	return ret == -ENOENT ? hg_error_set(e, ret, "no guard is pinned at %s", dir) : ret;
+	return ret;
 }
 
 void hg_pins_unlock(struct hg_pins *p)
@@ -243,16 +256,40 @@ void hg_pins_sweep(const struct hg_pins *p)
 		each_pin(p, subs[i], sweep_one);
 }
 
-int hg_pins_commit(const struct hg_pins *p, struct hg_error *e)
+static int loaded_write(const struct hg_pins *p, __u64 digest)
+{
+	const struct hg_bpf_loaded loaded = { .digest = digest, .abi = HG_GUARD_ABI };
+	const __u32 last = HG_GUARD_INTERFACES_MAX;
+
+	return bpf_map_update_elem(p->state, &last, &loaded, BPF_ANY) ? -errno : 0;
+}
+
+__u64 hg_pins_digest(const struct hg_pins *p)
+{
+	const __u32 last = HG_GUARD_INTERFACES_MAX;
+	struct hg_bpf_loaded loaded;
+
+	if (bpf_map_lookup_elem(p->state, &last, &loaded) || loaded.abi != HG_GUARD_ABI)
+		return 0;
+	return loaded.digest;
+}
+
+int hg_pins_commit(const struct hg_pins *p, __u64 digest, struct hg_error *e)
 {
 	int ret;
 
+	if (hg_pins_digest(p) == digest)
+		return 0;
+	/* Who dies between two renames leaves pins of two files: then the digest must be unknown.
+	 */
+	loaded_write(p, 0);
 	for (size_t i = 0; i < SUBS; i++) {
 		ret = each_pin(p, subs[i], commit_one);
 		if (ret)
 			return hg_error_set(e, ret, "%s/%s: cannot rename a pin: %s", p->dir,
 					    subs[i], strerror(-ret));
 	}
+	loaded_write(p, digest);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "guard-bpf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#define PROG_MAPS_MAX 64 /* maps of one program; the object has a quarter of that */
+#define OBJECT_MAX (16 << 20) /* a hundred times what the guard is */
+#define PROG_MAPS_MAX 64      /* maps of one program; the object has a quarter of that */
 
 const char *const hg_bpf_prog_names[HG_PROGS] = {
 	[HG_PROG_XDP] = "hg_xdp",	   [HG_PROG_IN] = "hg_tc_in",
@@ -68,6 +70,21 @@ const char *hg_libbpf_said(void)
 	return said;
 }
 
+static void close_all(int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+static void close_descriptors(struct hg_bpf_programs *b)
+{
+	close_all(b->progs, HG_PROGS);
+	close_all(b->maps, HG_MAPS);
+}
+
 static int pinned(const struct hg_pins *p, const char *sub, const char *name)
 {
 	char path[PATH_MAX];
@@ -105,8 +122,7 @@ static bool maps_fit(struct bpf_object *object, const struct hg_pins *p)
 	bool fit = true;
 	int fd;
 
-	bpf_object__for_each_map(m, object)
-	{
+	bpf_object__for_each_map (m, object) {
 		fd = pinned(p, "maps", bpf_map__name(m));
 		if (fd < 0)
 			return false;
@@ -126,8 +142,7 @@ static int reuse_maps(struct bpf_object *object, const struct hg_pins *p)
 	struct bpf_map *m;
 	int fd, ret = 0;
 
-	bpf_object__for_each_map(m, object)
-	{
+	bpf_object__for_each_map (m, object) {
 		fd = pinned(p, "maps", bpf_map__name(m));
 		if (fd < 0)
 			return fd;
@@ -204,8 +219,7 @@ static int pin_next(const struct hg_bpf_programs *b, const struct hg_pins *p, st
 	struct bpf_map *m;
 
 	if (b->fresh_maps) {
-		bpf_object__for_each_map(m, b->object)
-		{
+		bpf_object__for_each_map (m, b->object) {
 			hg_pins_path(p, path, "maps", bpf_map__name(m), "-next");
 			if (bpf_obj_pin(bpf_map__fd(m), path))
 				goto failed;
@@ -224,44 +238,100 @@ failed:
 /* Own descriptors of what the object holds, so that pinned ones can take their place. */
 static int take_descriptors(struct hg_bpf_programs *b, const char *file, struct hg_error *e)
 {
-	for (int i = 0; i < HG_PROGS; i++) {
+	const char *absent = NULL;
+
+	for (int i = 0; i < HG_PROGS && !absent; i++) {
 		struct bpf_program *p = bpf_object__find_program_by_name(b->object,
 									 hg_bpf_prog_names[i]);
 
-		b->progs[i] = p ? dup(bpf_program__fd(p)) : -1;
-		if (b->progs[i] < 0)
-			return hg_error_set(e, -EINVAL,
-					    "%s: has no program %s; it is not the "
-					    "guard's object of this version",
-					    file, hg_bpf_prog_names[i]);
+		b->progs[i] = p ? fcntl(bpf_program__fd(p), F_DUPFD_CLOEXEC, 0) : -1;
+		absent = b->progs[i] < 0 ? hg_bpf_prog_names[i] : NULL;
 	}
-	for (int i = 0; i < HG_MAPS; i++) {
+	for (int i = 0; i < HG_MAPS && !absent; i++) {
 		struct bpf_map *m = bpf_object__find_map_by_name(b->object, hg_bpf_map_names[i]);
 
-		b->maps[i] = m ? bpf_map__fd(m) : -1;
-		if (b->maps[i] < 0)
-			return hg_error_set(e, -EINVAL,
-					    "%s: has no map %s; it is not the guard's "
-					    "object of this version",
-					    file, hg_bpf_map_names[i]);
+		b->maps[i] = m ? fcntl(bpf_map__fd(m), F_DUPFD_CLOEXEC, 0) : -1;
+		absent = b->maps[i] < 0 ? hg_bpf_map_names[i] : NULL;
 	}
-	return 0;
+	if (!absent)
+		return 0;
+	return hg_error_set(e, -EINVAL,
+			    "%s: has no %s; it is not the guard's object of this version", file,
+			    absent);
+}
+
+/* True if everything is pinned; then the descriptors are those. */
+static bool take_pinned(struct hg_bpf_programs *b, const struct hg_pins *p)
+{
+	bool all = true;
+
+	for (int i = 0; i < HG_PROGS && all; i++) {
+		b->progs[i] = pinned(p, "programs", hg_bpf_prog_names[i]);
+		all = b->progs[i] >= 0;
+	}
+	for (int i = 0; i < HG_MAPS && all; i++) {
+		b->maps[i] = pinned(p, "maps", hg_bpf_map_names[i]);
+		all = b->maps[i] >= 0;
+	}
+	if (!all)
+		close_descriptors(b);
+	return all;
+}
+
+/* FNV-1a; never 0. It tells files of one maker apart, not those of an enemy, who would be root. */
+static __u64 digest_of(const unsigned char *data, size_t size)
+{
+	__u64 h = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < size; i++)
+		h = (h ^ data[i]) * 0x100000001b3ull;
+	return h ? h : 1;
+}
+
+static int file_read(const char *path, void **data, size_t *size)
+{
+	FILE *f = fopen(path, "re");
+	char *buf;
+	int ret = 0;
+
+	if (!f)
+		return -errno;
+	buf = malloc(OBJECT_MAX);
+	if (!buf) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	*size = fread(buf, 1, OBJECT_MAX, f);
+	if (ferror(f))
+		ret = -EIO;
+	else if (*size == OBJECT_MAX)
+		ret = -EFBIG;
+	if (!ret)
+		*data = buf;
+	else
+		free(buf);
+out:
+	fclose(f);
+	return ret;
 }
 
 static int open_object(struct hg_bpf_programs *b, const struct hg_guard_options *o,
-		       const struct hg_pins *p, struct hg_error *e)
+		       const struct hg_pins *p, const void *data, size_t size, struct hg_error *e)
 {
+	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "heliograph");
 	struct bpf_map *m;
 	int ret;
 
-	b->object = bpf_object__open_file(o->object, NULL);
+	b->object = bpf_object__open_mem(data, size, &opts);
 	if (!b->object)
-		return hg_error_set(e, -errno, "%s: %s", o->object, *said ? said : strerror(errno));
-	bpf_object__for_each_map(m, b->object) if (bpf_map__is_internal(m)) return hg_error_set(
-		e, -EINVAL,
-		"%s: has global variables, which a restarted "
-		"agent could not take over",
-		o->object);
+		return hg_error_set(e, -errno, "%s: not a BPF object: %s", o->object,
+				    *said ? said : strerror(errno));
+	bpf_object__for_each_map (m, b->object)
+		if (bpf_map__is_internal(m))
+			return hg_error_set(e, -EINVAL,
+					    "%s: has global variables, which a restarted "
+					    "agent could not take over",
+					    o->object);
 	ret = size_tables(b->object, o);
 	if (ret)
 		return hg_error_set(e, ret, "%s: cannot size the flow tables: %s", o->object,
@@ -274,43 +344,53 @@ static int open_object(struct hg_bpf_programs *b, const struct hg_guard_options 
 	return 0;
 }
 
+static int load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
+		const struct hg_pins *p, const void *data, size_t size, struct hg_error *e)
+{
+	int ret = open_object(b, o, p, data, size, e);
+
+	if (ret)
+		return ret;
+	ret = bpf_object__load(b->object);
+	if (ret)
+		return hg_error_set(e, ret, "%s: the kernel refuses the guard: %s%s", o->object,
+				    *said ? said : strerror(-ret),
+				    ret == -EPERM ? "; it needs CAP_BPF and CAP_NET_ADMIN" : "");
+	ret = take_descriptors(b, o->object, e);
+	if (ret)
+		return ret;
+	b->fresh_progs = true;
+	if (!b->fresh_maps)
+		keep_programs(b, p);
+	return p ? pin_next(b, p, e) : 0;
+}
+
 int hg_programs_load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
 		     const struct hg_pins *p, struct hg_error *e)
 {
+	void *data = NULL;
+	size_t size = 0;
 	int ret;
 
-	*b = (struct hg_bpf_programs){ .fresh_progs = true };
+	*b = (struct hg_bpf_programs){ 0 };
 	memset(b->progs, -1, sizeof(b->progs));
+	memset(b->maps, -1, sizeof(b->maps));
 	hg_libbpf_reset();
-	ret = open_object(b, o, p, e);
+	ret = file_read(o->object, &data, &size);
 	if (ret)
-		goto failed;
-	ret = bpf_object__load(b->object);
-	if (ret) {
-		hg_error_set(e, ret, "%s: the kernel refuses the guard: %s%s", o->object,
-			     *said ? said : strerror(-ret),
-			     ret == -EPERM ? "; it needs CAP_BPF and CAP_NET_ADMIN" : "");
-		goto failed;
-	}
-	ret = take_descriptors(b, o->object, e);
+		return hg_error_set(e, ret, "cannot read %s: %s", o->object, strerror(-ret));
+	b->digest = digest_of(data, size);
+	if (!p || hg_pins_digest(p) != b->digest || !take_pinned(b, p))
+		ret = load(b, o, p, data, size, e);
+	free(data);
 	if (ret)
-		goto failed;
-	if (!b->fresh_maps)
-		keep_programs(b, p);
-	ret = p ? pin_next(b, p, e) : 0;
-	if (!ret)
-		return 0;
-failed:
-	hg_programs_close(b);
+		hg_programs_close(b);
 	return ret;
 }
 
 void hg_programs_close(struct hg_bpf_programs *b)
 {
-	for (int i = 0; i < HG_PROGS; i++)
-		if (b->progs[i] >= 0)
-			close(b->progs[i]);
+	close_descriptors(b);
 	bpf_object__close(b->object);
-	*b = (struct hg_bpf_programs){ 0 };
-	memset(b->progs, -1, sizeof(b->progs));
+	b->object = NULL;
 }

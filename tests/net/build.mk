@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: MIT
 $(eval $(call program,tests/net/flood,tests/net/flood.c,))
+
+# The guard as other releases would be: other instructions over the same maps, and wider maps.
+guard-variants := $(O)/tests/net/guard-other.bpf.o $(O)/tests/net/guard-wider.bpf.o
+variant-sed-other := s/(\*n)++/__sync_fetch_and_add(n, 1)/
+variant-sed-wider := s/max_entries, 512/max_entries, 1024/
+tests += $(guard-variants)
+$(guard-variants): $(O)/tests/net/guard-%.bpf.o: $(O)/ebpf/heliograph.bpf.o
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sed '$(variant-sed-$*)' ebpf/heliograph.bpf.c | \
+		$(CLANG) $(bpf-flags) -iquote ebpf -x c -c -o $@ -
+	$(Q)$(LLVM_STRIP) -g $@

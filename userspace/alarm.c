@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../lib/log.h"
+#include "../lib/tls.h"
 
 #define GAP_FIRST_MS 1000
 #define GAP_LAST_MS 60000
@@ -81,20 +82,6 @@ static X509 *load_cert(const char *path, char *err, size_t err_size)
 		fclose(f);
 	ERR_clear_error();
 	return cert;
-}
-
-static EVP_PKEY *load_key(const char *path, char *err, size_t err_size)
-{
-	FILE *f = fopen(path, "re");
-	EVP_PKEY *key = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
-
-	if (!key)
-		snprintf(err, err_size, "%s: %s", path,
-			 f ? "holds no PEM private key" : strerror(errno));
-	if (f)
-		fclose(f);
-	ERR_clear_error();
-	return key;
 }
 
 static void schedule(struct hg_alarm_sender *s)
@@ -393,8 +380,7 @@ struct hg_alarm_sender *hg_alarm_sender_new(const struct hg_alarm_options *optio
 	s->cert = load_cert(options->cert, err, err_size);
 	if (!s->cert)
 		goto fail;
-	s->key = load_key(options->key, err, err_size);
-	if (!s->key)
+	if (hg_tls_key_load(options->key, &s->key, err, err_size))
 		goto fail;
 	if (X509_check_private_key(s->cert, s->key) != 1) {
 		snprintf(err, err_size, "%s: is not the key of %s", options->key, options->cert);

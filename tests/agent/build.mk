@@ -6,3 +6,5 @@ test-srcs-tests/agent/profile_test := userspace/profile.c
 test-libs-tests/agent/profile_test := -ljansson
 test-srcs-tests/agent/detect_test := $(detect-srcs)
 test-libs-tests/agent/detect_test := -ljansson $(event-libs)
+test-srcs-tests/agent/alarm_test := userspace/alarm.c tests/lib/pki.c
+test-libs-tests/agent/alarm_test := $(event-libs) $(ssl-libs)

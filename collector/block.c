@@ -39,6 +39,7 @@ struct list {
 struct hg_block {
 	struct nft_ctx *nft;
 	char *table;
+	char *make;    /* commands that make the table, or what is missing of it */
 	bool sorted;   /* wanted is */
 	bool doubtful; /* running may differ from the kernel: rebuild */
 	struct list wanted, running;
@@ -340,7 +341,7 @@ int hg_block_apply(struct hg_block *b, uint64_t now_s, char *err, size_t err_siz
 		difference(b, &next, now_s, &t);
 		ret = run_text(b, &t, err, err_size);
 	}
-	if (ret)
+	if (ret && !run(b->nft, b->make, err, err_size))
 		ret = rebuild(b, &next, now_s, err, err_size);
 	b->doubtful = ret != 0;
 	free(b->running.e);
@@ -454,6 +455,7 @@ int hg_block_hits(struct hg_block *b, uint64_t now_s,
 		b->doubtful = true;
 		return ret;
 	}
+	ret = now.n > b->running.n;
 	for (size_t k = 0; k < b->running.n; k++) {
 		struct element *e = &b->running.e[k];
 
@@ -464,7 +466,7 @@ int hg_block_hits(struct hg_block *b, uint64_t now_s,
 			e->fresh = now.e[i].packets - e->packets;
 			e->packets = now.e[i].packets;
 		} else if (e->until_s > now_s + SLACK_S) {
-			b->doubtful = true; /* somebody took it out */
+			ret = 1;
 		}
 	}
 	for (size_t k = 0; b->sorted && k < b->wanted.n; k++) {
@@ -475,7 +477,8 @@ int hg_block_hits(struct hg_block *b, uint64_t now_s,
 			each(ctx, d->id, b->running.e[d->cover].fresh);
 	}
 	free(now.e);
-	return 0;
+	b->doubtful |= ret;
+	return ret;
 }
 
 static void add_open(struct text *t, const char *table, const struct hg_conf_list *open)
@@ -492,38 +495,41 @@ static void add_open(struct text *t, const char *table, const struct hg_conf_lis
 }
 
 /* Repeatable: sets and their elements stay, the rules are written anew, in one transaction. */
-static int make_table(struct hg_block *b, const struct hg_conf_list *open, char *err,
-		      size_t err_size)
+static char *make_commands(const char *table, const struct hg_conf_list *open)
 {
 	struct text t = { 0 };
 
-	add(&t, "add table inet %s\n", b->table);
+	add(&t, "add table inet %s\n", table);
 	for (int f = 4; f <= 6; f += 2) {
 		add(&t,
 		    "add set inet %s hosts%d { type ipv%d_addr . ipv%d_addr; "
 		    "flags interval,timeout; counter; }\n",
-		    b->table, f, f, f);
+		    table, f, f, f);
 		add(&t,
 		    "add set inet %s ports%d { type ipv%d_addr . ipv%d_addr . inet_proto . "
 		    "inet_service; flags interval,timeout; counter; }\n",
-		    b->table, f, f, f);
+		    table, f, f, f);
 	}
 	add(&t,
 	    "add chain inet %s forward { type filter hook forward priority -10; policy accept; }\n"
 	    "flush chain inet %s forward\n",
-	    b->table, b->table);
-	add_open(&t, b->table, open);
+	    table, table);
+	add_open(&t, table, open);
 	for (int f = 4; f <= 6; f += 2) {
 		const char *ip = f == 4 ? "ip" : "ip6";
 
-		add(&t, "add rule inet %s forward %s saddr . %s daddr @hosts%d drop\n", b->table,
-		    ip, ip, f);
+		add(&t, "add rule inet %s forward %s saddr . %s daddr @hosts%d drop\n", table, ip,
+		    ip, f);
 		add(&t,
 		    "add rule inet %s forward %s saddr . %s daddr . meta l4proto . th dport "
 		    "@ports%d drop\n",
-		    b->table, ip, ip, f);
+		    table, ip, ip, f);
 	}
-	return run_text(b, &t, err, err_size);
+	if (t.failed) {
+		free(t.s);
+		return NULL;
+	}
+	return t.s;
 }
 
 static struct nft_ctx *context_new(void)
@@ -546,9 +552,10 @@ struct hg_block *hg_block_new(const char *table, const struct hg_conf_list *open
 		goto no_memory;
 	b->table = strdup(table);
 	b->nft = context_new();
-	if (!b->table || !b->nft)
+	b->make = make_commands(table, open);
+	if (!b->table || !b->nft || !b->make)
 		goto no_memory;
-	if (make_table(b, open, err, err_size) ||
+	if (run(b->nft, b->make, err, err_size) ||
 	    read_running(b, now_s, &b->running, err, err_size)) {
 		hg_block_free(b);
 		return NULL;
@@ -567,6 +574,7 @@ void hg_block_free(struct hg_block *b)
 	if (b->nft)
 		nft_ctx_free(b->nft);
 	free(b->table);
+	free(b->make);
 	free(b->wanted.e);
 	free(b->running.e);
 	free(b);

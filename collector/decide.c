@@ -368,6 +368,7 @@ static void ask_hits(struct hg_decide *d)
 {
 	char err[512], *ids, *packets;
 	const char *values[2];
+	int changed;
 
 	d->hits_s = monotonic_s();
 	go(d, IDLE);
@@ -375,10 +376,11 @@ static void ask_hits(struct hg_decide *d)
 		return;
 	d->ids = json_array();
 	d->packets = json_array();
-	if (hg_block_hits(d->block, d->hits_s, add_hit, d, err, sizeof(err)) && !d->blocks_fail) {
-		hg_error("decide: %s", err);
-		d->blocks_fail = true;
-	}
+	changed = hg_block_hits(d->block, d->hits_s, add_hit, d, err, sizeof(err));
+	if (changed > 0)
+		hg_warn("decide: somebody else changed our sets; putting that right");
+	if (changed)
+		apply(d);
 	if (json_array_size(d->ids)) {
 		ids = json_dumps(d->ids, JSON_COMPACT);
 		packets = json_dumps(d->packets, JSON_COMPACT);

@@ -76,6 +76,21 @@ static int hex_digit(char c)
 					    : -1;
 }
 
+/* The next character of s, decoded; -1: a bad escape, or not ASCII: no UID and no name is. */
+static int next_char(const char **s, const char *end)
+{
+	int c = (unsigned char)*(*s)++;
+
+	if (c == '%') {
+		int hi = end - *s >= 2 ? hex_digit((*s)[0]) : -1;
+		int lo = hi < 0 ? -1 : hex_digit((*s)[1]);
+
+		c = lo < 0 ? -1 : hi << 4 | lo;
+		*s += 2;
+	}
+	return c > 0x20 && c < 0x7f ? c : -1;
+}
+
 /* Decodes one segment up to '/' or the end. */
 static char *segment_decode(const char **at)
 {
@@ -84,28 +99,15 @@ static char *segment_decode(const char **at)
 	char *out = len && len <= SEGMENT_MAX ? calloc(1, len + 1) : NULL;
 
 	while (out && s < end) {
-		int c = (unsigned char)*s++;
+		int c = next_char(&s, end);
 
-		if (c == '%') {
-			int hi = end - s >= 2 ? hex_digit(s[0]) : -1,
-			    lo = hi < 0 ? -1 : hex_digit(s[1]);
-
-			if (lo < 0)
-				break;
-			c = hi << 4 | lo;
-			s += 2;
+		if (c < 0) {
+			free(out);
+			return NULL;
 		}
-		/* Names are ASCII; what is not could not be told to the database either. */
-		if (c <= 0x20 || c >= 0x7f)
-			break;
 		out[n++] = (char)c;
 	}
-	if (out && s != end) {
-		free(out);
-		return NULL;
-	}
-	if (out && s == end && strlen(out) == n)
-		*at = *end ? end + 1 : end;
+	*at = *end ? end + 1 : end;
 	return out;
 }
 

@@ -70,6 +70,34 @@ struct hg_http {
 
 static int conn_index; /* of a struct conn among the ex_data of its SSL */
 
+/* Reason phrases of RFC 9110 and, for 429, RFC 6585; NULL: libevent's own. */
+static const char *reason_of(int status)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} reasons[] = {
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 409, "Conflict" },
+		{ 412, "Precondition Failed" },
+		{ 413, "Content Too Large" },
+		{ 415, "Unsupported Media Type" },
+		{ 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" },
+		{ 500, "Internal Server Error" },
+		{ 503, "Service Unavailable" },
+	};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return NULL;
+}
+
 /* The only place that answers. body is taken over; NULL: none. r may be gone afterwards. */
 static void request_answer(struct request *r, int status, char *body, const char *type)
 {
@@ -91,41 +119,13 @@ static void request_answer(struct request *r, int status, char *body, const char
 		evhttp_add_header(out, "Retry-After", RETRY_AFTER);
 	if (r->http->stopping)
 		evhttp_add_header(out, "Connection", "close");
-	evhttp_send_reply(r->req, status, NULL, NULL);
-}
-
-static const char *title_of(int status)
-{
-	switch (status) {
-	case 400:
-		return "Bad Request";
-	case 401:
-		return "Unauthorized";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 408:
-		return "Request Timeout";
-	case 413:
-		return "Content Too Large";
-	case 415:
-		return "Unsupported Media Type";
-	case 422:
-		return "Unprocessable Content";
-	case 429:
-		return "Too Many Requests";
-	case 500:
-		return "Internal Server Error";
-	default:
-		return "Service Unavailable";
-	}
+	evhttp_send_reply(r->req, status, reason_of(status), NULL);
 }
 
 static void request_fail(struct request *r, int status, const char *detail)
 {
 	json_t *problem = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
-				    title_of(status), "status", status, "detail", detail);
+				    reason_of(status), "status", status, "detail", detail);
 	char *text = problem ? json_dumps(problem, JSON_COMPACT) : NULL;
 
 	json_decref(problem);

@@ -100,7 +100,8 @@ struct hg_program {
  * Parses options up to the first non-option word. --help, --version and --list-options print
  * and exit here. For each option calls set(ctx, opt, value). *conf_path is the file of -c or the
  * program's default. set() returns 0, or -errno when the value is wrong. Returns the index of the
- * first word, or -EINVAL after printing what is wrong (the caller exits with HG_EXIT_USAGE).
+ * first word, or -EINVAL after printing what is wrong (the caller exits with HG_EXIT_USAGE). Where
+ * the program has subcommands the words must name one: a slip is told before a file is read.
  */
 int hg_program_options(const struct hg_program *p, int argc, char **argv,
 		       int (*set)(void *ctx, const struct hg_opt *opt, const char *value),

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLANK_COLUMN "                                 " /* as wide as "  %-30s " */
-
 enum common { OPT_CONFIG, OPT_HELP, OPT_VERSION, OPT_LIST, OPT_END };
 
 /* What every program has. A program without a configuration file does not have the first. */
@@ -39,6 +37,11 @@ static const struct hg_opt *option_at(const struct hg_program *p, size_t i)
 	return i < OPT_END ? &common_opts[i] : NULL;
 }
 
+static const char *usage_of(const struct hg_subcommand *s)
+{
+	return s->usage ? s->usage : "";
+}
+
 static void print_help(const struct hg_program *p, FILE *to)
 {
 	const struct hg_opt *o;
@@ -57,11 +60,9 @@ static void print_help(const struct hg_program *p, FILE *to)
 	if (p->subcommands)
 		fprintf(to, "\nCommands:\n");
 	for (const struct hg_subcommand *s = p->subcommands; s && s->name; s++) {
-		snprintf(left, sizeof(left), "%s%s%s", s->name, s->usage && *s->usage ? " " : "",
-			 s->usage ? s->usage : "");
-		/* What is longer than the column has its text on the next line. */
-		fprintf(to, "  %-30s%s%s\n", left, strlen(left) > 30 ? "\n" BLANK_COLUMN : " ",
-			s->help);
+		int n = fprintf(to, "  %s%s%s", s->name, usage_of(s)[0] ? " " : "", usage_of(s));
+
+		fprintf(to, n > 32 ? "\n%*s%s\n" : "%*s%s\n", n > 32 ? 33 : 33 - n, "", s->help);
 	}
 	if (p->keys)
 		fprintf(to, "\nConfiguration keys:\n");
@@ -209,29 +210,6 @@ static int parse_long(const struct parse *ps, const char *word, const char *next
 	return apply(ps, o, next);
 }
 
-int hg_program_options(const struct hg_program *p, int argc, char **argv,
-		       int (*set)(void *ctx, const struct hg_opt *opt, const char *value),
-		       void *ctx, const char **conf_path)
-{
-	const char *path = p->default_conf;
-	const struct parse ps = { p, set, ctx, &path };
-	int i = 1, rc;
-
-	while (i < argc && argv[i][0] == '-' && argv[i][1]) {
-		const char *word = argv[i++], *next = i < argc ? argv[i] : NULL;
-
-		if (!strcmp(word, "--"))
-			break;
-		rc = word[1] == '-' ? parse_long(&ps, word, next, &i)
-				    : parse_short(&ps, word, next, &i);
-		if (rc)
-			return rc;
-	}
-	if (conf_path)
-		*conf_path = path;
-	return i;
-}
-
 /* How many words of argv a subcommand's name takes; 0 if they differ. */
 static int match(const char *name, int argc, char **argv)
 {
@@ -284,25 +262,76 @@ static int unknown_command(const struct hg_program *p, int argc, char **argv)
 	return HG_EXIT_USAGE;
 }
 
-int hg_program_run(const struct hg_program *p, void *ctx, int argc, char **argv)
+/* The longest match among the subcommands, or NULL; *words is how long it is. */
+static const struct hg_subcommand *find_command(const struct hg_program *p, int argc, char **argv,
+						int *words)
 {
 	const struct hg_subcommand *best = NULL;
-	int words = 0;
 
+	*words = 0;
 	for (const struct hg_subcommand *s = p->subcommands; s && s->name; s++) {
 		int n = match(s->name, argc, argv);
 
-		if (n > words) {
+		if (n > *words) {
 			best = s;
-			words = n;
+			*words = n;
 		}
 	}
-	if (!best)
-		return unknown_command(p, argc, argv);
-	if (words < argc && (!strcmp(argv[words], "--help") || !strcmp(argv[words], "-h"))) {
-		printf("Usage: %s %s %s\n%s\n", p->name, best->name, best->usage ? best->usage : "",
-		       best->help);
-		return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
+	return best;
+}
+
+static bool wants_help(int words, int argc, char **argv)
+{
+	return words < argc && (!strcmp(argv[words], "--help") || !strcmp(argv[words], "-h"));
+}
+
+static void print_command_help(const struct hg_program *p, const struct hg_subcommand *s)
+{
+	printf("Usage: %s %s %s\n%s\n", p->name, s->name, usage_of(s), s->help);
+	exit(fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK);
+}
+
+int hg_program_options(const struct hg_program *p, int argc, char **argv,
+		       int (*set)(void *ctx, const struct hg_opt *opt, const char *value),
+		       void *ctx, const char **conf_path)
+{
+	const char *path = p->default_conf;
+	const struct parse ps = { p, set, ctx, &path };
+	const struct hg_subcommand *found;
+	int i = 1, rc, words;
+
+	while (i < argc && argv[i][0] == '-' && argv[i][1]) {
+		const char *word = argv[i++], *next = i < argc ? argv[i] : NULL;
+
+		if (!strcmp(word, "--"))
+			break;
+		rc = word[1] == '-' ? parse_long(&ps, word, next, &i)
+				    : parse_short(&ps, word, next, &i);
+		if (rc)
+			return rc;
 	}
-	return best->run(ctx, argc - words + 1, argv + words - 1);
+	if (p->subcommands) {
+		found = find_command(p, argc - i, argv + i, &words);
+		if (!found) {
+			unknown_command(p, argc - i, argv + i);
+			return -EINVAL;
+		}
+		if (wants_help(words, argc - i, argv + i))
+			print_command_help(p, found);
+	}
+	if (conf_path)
+		*conf_path = path;
+	return i;
+}
+
+int hg_program_run(const struct hg_program *p, void *ctx, int argc, char **argv)
+{
+	int words;
+	const struct hg_subcommand *found = find_command(p, argc, argv, &words);
+
+	if (!found)
+		return unknown_command(p, argc, argv);
+	if (wants_help(words, argc, argv))
+		print_command_help(p, found);
+	return found->run(ctx, argc - words + 1, argv + words - 1);
 }

@@ -110,8 +110,7 @@ static const struct {
 	  "number=3\ndry-run=on\nconf=/etc/prog.conf\ndevice: 1\n" },
 	{ "device add --number", 42,
 	  "conf=/etc/prog.conf\ndevice add: add with 2, first --number\n" },
-	{ "device add --help", 0,
-	  "conf=/etc/prog.conf\nUsage: prog device add UID [FILE]\nadd a device\n" },
+	{ "device add --help", 0, "Usage: prog device add UID [FILE]\nadd a device\n" },
 	{ "--version", 0, "prog " HG_VERSION "\n" },
 	{ "--list-options", 0,
 	  "-v\n--verbose\n-n\n--number\n--dry-run\n-c\n--config\n-h\n--help\n"
@@ -127,15 +126,15 @@ static const struct {
 	{ "-n many", 2,
 	  "number=many\nprog: --number: \"many\" is not a valid N; see prog --help\n" },
 	{ "devcie", 2,
-	  "conf=/etc/prog.conf\nprog: devcie: no such command; did you mean \"device\"?; "
+	  "prog: devcie: no such command; did you mean \"device\"?; "
 	  "see prog --help\n" },
 	{ "token", 2,
-	  "conf=/etc/prog.conf\nprog: token: no such command; there are: token revoke; "
+	  "prog: token: no such command; there are: token revoke; "
 	  "see prog --help\n" },
 	{ "token rvoke 7", 2,
-	  "conf=/etc/prog.conf\nprog: token rvoke: no such command; did you mean "
+	  "prog: token rvoke: no such command; did you mean "
 	  "\"token revoke\"?; see prog --help\n" },
-	{ "- x", 2, "conf=/etc/prog.conf\nprog: -: no such command; see prog --help\n" },
+	{ "- x", 2, "prog: -: no such command; see prog --help\n" },
 };
 
 static void test_help(void)

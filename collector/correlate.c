@@ -42,6 +42,7 @@ struct rates {
 	double drift; /* l1 - l0: what a silent second costs */
 	double gain;  /* ln(l1 / l0): what a device brings */
 	double ln_a;
+	double ln_silent; /* ln R of a key of which nobody has ever spoken */
 };
 
 struct name {
@@ -93,6 +94,14 @@ static struct bucket *bucket_of(const struct hg_correlate *c, const struct name 
 	return &c->buckets[hash_of(c, n, sizeof(*n)) % c->n_buckets];
 }
 
+/* ln(e^a + e^b) */
+static double ln_add(double a, double b)
+{
+	double max = a > b ? a : b, min = a > b ? b : a;
+
+	return max + log1p(exp(min - max));
+}
+
 static struct key *key_get(struct hg_correlate *c, const struct name *n, uint64_t time_s)
 {
 	struct bucket *b = bucket_of(c, n);
@@ -118,6 +127,8 @@ static struct key *key_get(struct hg_correlate *c, const struct name *n, uint64_
 	memset(k, 0, sizeof(*k));
 	k->name = *n;
 	k->time_s = time_s;
+	/* It was watched all the time, only not written down. */
+	k->ln_r = ln_add(0, c->rates[n->sort].ln_silent);
 	TAILQ_INSERT_HEAD(&c->recent, k, recent);
 	LIST_INSERT_HEAD(b, k, bucket);
 	return k;
@@ -140,14 +151,6 @@ static bool device_known(struct hg_correlate *c, struct key *k, uint64_t hash, u
 	if (k->n_devices < DEVICES)
 		k->n_devices++;
 	return false;
-}
-
-/* ln(e^a + e^b) */
-static double ln_add(double a, double b)
-{
-	double max = a > b ? a : b, min = a > b ? b : a;
-
-	return max + log1p(exp(min - max));
 }
 
 /* ln R at the end of second time_s, as far as it is known. */
@@ -272,9 +275,12 @@ size_t hg_correlate_report(struct hg_correlate *c, const struct hg_correlate_rep
 
 static struct rates rates_of(double l0, double l1, double keys, double years)
 {
-	return (struct rates){ .drift = l1 - l0,
+	double drift = l1 - l0;
+
+	return (struct rates){ .drift = drift,
 			       .gain = log(l1 / l0),
-			       .ln_a = log(keys * years * YEAR_S) };
+			       .ln_a = log(keys * years * YEAR_S),
+			       .ln_silent = -drift - log(-expm1(-drift)) };
 }
 
 struct hg_correlate *hg_correlate_new(const struct hg_correlate_options *options)

@@ -245,6 +245,10 @@ static void start(struct run *r)
 		return;
 	}
 	ret = hg_store_started(c->agent->store, r->seq);
+	if (ret == -ESTALE) { /* dropped with the mirror's old epoch */
+		run_free(r);
+		return;
+	}
 	if (ret) {
 		hg_error("command: %llu %s: not run: %s", (unsigned long long)r->seq, r->action,
 			 hg_store_error(c->agent->store));

@@ -248,13 +248,10 @@ static enum hg_sync_failure refusal(uint32_t status)
 	case HG_WIRE_BUSY:
 	case HG_WIRE_UNAVAILABLE:
 		return HG_SYNC_BUSY;
-	case HG_WIRE_UNKNOWN_DEVICE:
-	case HG_WIRE_QUARANTINED:
-	case HG_WIRE_WRONG_UID:
-	case HG_WIRE_VERSION_UNSUPPORTED:
-		return HG_SYNC_REFUSED;
-	default:
+	case HG_WIRE_BAD_MESSAGE:
 		return HG_SYNC_PROTOCOL;
+	default: /* a person must do something first */
+		return HG_SYNC_REFUSED;
 	}
 }
 

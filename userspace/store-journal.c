@@ -145,8 +145,8 @@ int hg_store_finished(struct hg_store *s, const struct hg_journal_entry *e)
 
 /*
  * The mirror lost its data or was restored: all it owns is sent again, and what it does not send
- * is gone. Until then old values are kept for reading. Its command numbers go on above the
- * highest that we know, so the journal stays as it is.
+ * is gone; until then old values are kept for reading. Commands that have not started can no
+ * longer be told apart from new ones and are dropped; it has given them up as well.
  */
 static int meet_mirror(struct hg_store *s, struct hg_store_cursors *c, struct hg_slice epoch,
 		       bool *new_mirror)
@@ -159,7 +159,9 @@ static int meet_mirror(struct hg_store *s, struct hg_store_cursors *c, struct hg
 	if (c->mirror_known) {
 		*new_mirror = true;
 		ret = hg_db_run(s, hg_db_stmt(s, "UPDATE property SET seq = 0 WHERE owner = 1"));
-		c->mirror_cursor = c->change_acked = 0;
+		if (!ret)
+			ret = hg_db_run(s, hg_db_stmt(s, "DELETE FROM command WHERE state = 2"));
+		c->mirror_cursor = c->command_cursor = c->change_acked = 0;
 	}
 	c->mirror_known = true;
 	memcpy(c->mirror_epoch, epoch.ptr, HG_EPOCH_LEN);
@@ -207,9 +209,10 @@ static int take_change(struct hg_store *s, const struct hg_wire_change *w,
 	return w->value.len ? hg_db_property_put(s, &p, row) : drop(s, w->name);
 }
 
+/* One that is here although its number is new has come again with a new epoch of the mirror. */
 static int take_command(struct hg_store *s, const struct hg_wire_command *w)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(s, "INSERT INTO command (seq, action, input,"
+	sqlite3_stmt *stmt = hg_db_stmt(s, "INSERT OR IGNORE INTO command (seq, action, input,"
 					   " execute_within_ms, repeatable, state, told,"
 					   " received_ms, received_up_ms, boot)"
 					   " VALUES (?, ?, ?, ?, ?, 2, 2, ?, ?, ?)");

@@ -98,7 +98,7 @@ static uint64_t backoff(const struct hg_sync *s, enum hg_sync_failure f, uint32_
 	if (f != HG_SYNC_REFUSED && bound > c->mirror.backoff_max)
 		bound = c->mirror.backoff_max;
 	ms = bound / 10 + random_below(bound - bound / 10 + 1);
-	return f == HG_SYNC_BUSY && hint > ms ? hint + random_below(hint / 10 + 1) : ms;
+	return f == HG_SYNC_BUSY && hint > ms ? hint + random_below(hint) : ms;
 }
 
 static void ticket_path(const struct hg_sync *s, const char *suffix, char *buf, size_t size)

@@ -2,16 +2,18 @@
 /*
  * Guard, profile, detector and alarm sender as one part of the agent. Peers are what the
  * configuration names by address, and what names resolve to as the agent learns it; the guard gets
- * them anew only when they differ. Every TICK_S the guard's attachment is looked at: an interface
- * that came back, or whose programs somebody took away, is guarded again.
+ * them anew only when they differ. When a link changes, and every TICK_S, the guard's attachment is
+ * looked at: an interface that came back, or whose programs somebody took away, is guarded again.
  */
 #include "watch.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "agent.h"
 #include "alarm.h"
 #include "detect.h"
@@ -36,6 +38,8 @@ struct hg_watch {
 	struct hg_detect *detect;
 	struct hg_alarm_sender *sender; /* NULL: no collector */
 	struct event *tick;
+	int link_fd; /* tells of links that come, go and change */
+	struct event *links;
 	struct hg_lookup *lookup;
 	uint64_t collector_known_ms; /* 0: not yet */
 	struct sockaddr_storage mirror[RESOLVED_MAX], collector;
@@ -114,19 +118,31 @@ static int attach(struct hg_watch *w, char *err, size_t err_size)
 	return 0;
 }
 
-/* Every interface of the configuration has its programs. */
+static bool is_in(const struct hg_guard_interface *list, size_t n, unsigned int ifindex)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].ifindex == ifindex && list[i].got != HG_GUARD_AUTO)
+			return true;
+	}
+	return false;
+}
+
+/* Every name in the configuration is an interface that has its programs. */
 static bool is_attached(struct hg_watch *w)
 {
 	struct hg_guard_interface list[HG_GUARD_INTERFACES_MAX];
 	const struct hg_conf_list *names = &w->agent->conf.guard.interfaces;
-	size_t n = 0, good = 0;
+	size_t n = 0;
 
 	if (!w->guard || host->interfaces(w->guard, list, &n))
 		return false;
-	for (size_t i = 0; i < n; i++)
-		good += list[i].got != HG_GUARD_AUTO && list[i].ifindex &&
-			if_nametoindex(list[i].name) == list[i].ifindex;
-	return good >= names->count;
+	for (size_t i = 0; i < names->count; i++) {
+		unsigned int ifindex = if_nametoindex(names->items[i]);
+
+		if (!ifindex || !is_in(list, n, ifindex))
+			return false;
+	}
+	return true;
 }
 
 static void keep_attached(struct hg_watch *w)
@@ -192,6 +208,31 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	keep_attached(w);
 	update_peers(w, false);
 	find_collector(w);
+}
+
+/* What changed does not matter: all interfaces are looked at. */
+static void on_links(evutil_socket_t fd, short what, void *ctx)
+{
+	char buf[8192];
+
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+	keep_attached(ctx);
+}
+
+/* Without it an interface that comes back is guarded with the next tick only. */
+static int follow_links(struct hg_watch *w)
+{
+	struct sockaddr_nl nl = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+
+	w->link_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (w->link_fd < 0 || bind(w->link_fd, (struct sockaddr *)&nl, sizeof(nl)))
+		return -errno;
+	w->links = event_new(w->agent->base, w->link_fd, EV_READ | EV_PERSIST, on_links, w);
+	if (!w->links)
+		return -ENOMEM;
+	event_add(w->links, NULL);
+	return 0;
 }
 
 static uint64_t next_counter(void *ctx)
@@ -307,6 +348,7 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 	if (!w)
 		return -ENOMEM;
 	w->agent = agent;
+	w->link_fd = -1;
 	w->tick = event_new(agent->base, -1, EV_PERSIST, on_tick, w);
 	if (!w->tick)
 		ret = -ENOMEM;
@@ -315,6 +357,8 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 		ret = w->profile ? hg_profile_load(c->profile.file, w->profile, err, err_size)
 				 : -ENOMEM;
 	}
+	if (!ret && c->guard.interfaces.count)
+		ret = follow_links(w);
 	if (!ret && c->guard.interfaces.count)
 		ret = start_guard(w, err, err_size);
 	if (!ret && c->collector.host)
@@ -340,6 +384,10 @@ void hg_watch_free(struct hg_watch *w)
 	hg_alarm_sender_free(w->sender);
 	if (w->tick)
 		event_free(w->tick);
+	if (w->links)
+		event_free(w->links);
+	if (w->link_fd >= 0)
+		close(w->link_fd);
 	host->close(w->guard);
 	free(w->profile);
 	free(w);

@@ -128,7 +128,7 @@ class Device:
     def connect(self, resume=False):
         self.close()
         if not resume or not hasattr(self, "ctx"):
-            self.ctx = self.context()
+            self.ctx, self.session_saved = self.context(), None
         raw = socket.create_connection(("127.0.0.1", self.world.sync_port), timeout=20)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = self.ctx.wrap_socket(raw, server_hostname="localhost",

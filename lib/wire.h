@@ -79,7 +79,10 @@ struct hg_wire_command {
 	bool repeatable;	    /* the model says that running it twice does no harm */
 };
 
-/* What the device says of one command, in any order; resent until a response answered a request with it. */
+/*
+ * What the device says of one command, in any order; resent until a response answered a request
+ * with it.
+ */
 struct hg_wire_report {
 	uint64_t seq;		/* the command's */
 	uint8_t state;		/* RECEIVED, EXECUTING, DONE, FAILED, EXPIRED or UNKNOWN */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a datagram, signed with a key that nobody has: it may be well-formed, but is never opened. */
+/*
+ * Any bytes as a datagram, signed with a key that nobody has: it may be well-formed, but is never
+ * opened.
+ */
 #include "fuzz.h"
 
 #include "../../lib/alarm.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the targets share. libFuzzer calls LLVMFuzzerTestOneInput() with each input in memory of exactly its
- * size; a property that does not hold aborts, which libFuzzer reports with the input.
+ * What the targets share. libFuzzer calls LLVMFuzzerTestOneInput() with each input in memory of
+ * exactly its size; a property that does not hold aborts, which libFuzzer reports with the input.
  */
 #ifndef HG_TESTS_FUZZ_H
 #define HG_TESTS_FUZZ_H

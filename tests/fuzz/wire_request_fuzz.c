@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as a request: what is taken is encoded to the same bytes, or to fewer where keys of later versions
- * were skipped, and those are taken again.
+ * Any bytes as a request: what is taken is encoded to the same bytes, or to fewer where keys of
+ * later versions were skipped, and those are taken again.
  */
 #include "fuzz.h"
 

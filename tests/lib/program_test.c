@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Command lines against a program's tables, each in a child of its own: what it prints, how it ends. */
+/*
+ * Command lines against a program's tables, each in a child of its own: what it prints, how it
+ * ends.
+ */
 #include "../../lib/conf.h"
 
 #include <errno.h>
@@ -104,8 +107,12 @@ static const struct {
 	{ "-cf device", 43, "conf=f\ndevice: 1\n" },
 	{ "--config f device", 43, "conf=f\ndevice: 1\n" },
 	{ "--config=f=g device", 43, "conf=f=g\ndevice: 1\n" },
-	{ "-v -n 3 device", 43, "verbose=on\nnumber=3\nconf=/etc/prog.conf\ndevice: 1\n" },
-	{ "-vn3 device", 43, "verbose=on\nnumber=3\nconf=/etc/prog.conf\ndevice: 1\n" },
+	{ "-v -n 3 device", 43,
+	  "verbose=on\n"
+	  "number=3\nconf=/etc/prog.conf\ndevice: 1\n" },
+	{ "-vn3 device", 43,
+	  "verbose=on\n"
+	  "number=3\nconf=/etc/prog.conf\ndevice: 1\n" },
 	{ "--number=3 --dry-run -- device", 43,
 	  "number=3\ndry-run=on\nconf=/etc/prog.conf\ndevice: 1\n" },
 	{ "device add --number", 42,
@@ -125,8 +132,8 @@ static const struct {
 	{ "--verbose=yes", 2, "prog: --verbose takes no argument; see prog --help\n" },
 	{ "-n many", 2,
 	  "number=many\nprog: --number: \"many\" is not a valid N; see prog --help\n" },
-	{ "devcie", 2,
-	  "prog: devcie: no such command; did you mean \"device\"?; "
+	{ "devise", 2,
+	  "prog: devise: no such command; did you mean \"device\"?; "
 	  "see prog --help\n" },
 	{ "token", 2,
 	  "prog: token: no such command; there are: token revoke; "

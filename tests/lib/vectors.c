@@ -229,7 +229,7 @@ static void alarm_vectors(void)
 	print_signed("enrol", buf, n);
 	n = hg_alarm_sign(&a, device.cert, device.key, buf, sizeof(buf));
 	print_signed("alarm", buf, n);
-	if (n > 0) {
+	if (n > 70) {
 		buf[n - 70] ^= 1; /* in the payload, before the 66 bytes of the signature */
 		print_signed("bad-alarm-altered", buf, n);
 	}

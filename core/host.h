@@ -10,68 +10,7 @@
 #ifndef HG_CORE_HOST_H
 #define HG_CORE_HOST_H
 
-#include "packet.h"
-
-enum hg_table {
-	HG_TABLE_KEPT = 0, /* to mirror and collector: nothing else can push these out */
-	HG_TABLE_INSIDE,   /* in a channel of the profile, or to another peer */
-	HG_TABLE_OUTSIDE,
-};
-
-/*
- * Slots of the prefilter: one 32-KiB page of seconds, small enough for a first-level cache. A slot
- * holds when a flow that hashes to it last had traffic; most junk falls on an idle slot and costs
- * no table lookup.
- */
-#define HG_SLOTS 8192
-
-struct hg_slots {
-	__u32 used_s[HG_SLOTS]; /* 0: never */
-};
-
-/* Two of each of the first five: to the device alone, and to a link-layer group. */
-enum hg_rate_kind {
-	HG_RATE_ARP = 0,
-	HG_RATE_ND = 2,
-	HG_RATE_DHCP = 4,
-	HG_RATE_MULTICAST = 6,
-	HG_RATE_LINK = 8,
-	HG_RATE_EVENT = 10,
-	HG_RATE_KEPT = 11,
-	HG_RATE_MAX = 12,
-};
-
-struct hg_rate {
-	__u32 second, count;
-};
-
-/* One per guard. */
-struct hg_moments {
-	__u32 seen_s;	/* last packet of a flow */
-	__u32 asked4_s; /* last DHCP question of the device, 0: never */
-	__u32 asked6_s;
-	__u32 pad;
-};
-
-/* A datagram whose first fragment passed; its key has the identification in place of ports. */
-struct hg_fragment {
-	__u32 first_s;
-	__u8 channel;
-	__u8 pad[3];
-};
-
-/*
- * The keys that this processor has put into the kept table, in a circle: who puts a new one looks
- * for one whose flow is over. Sessions with the mirror are one at a time, their remains last
- * seconds.
- */
-#define HG_RING_SLOTS 128
-
-struct hg_ring {
-	struct hg_flow_key keys[HG_RING_SLOTS];
-	__u32 hand;
-	__u32 pad;
-};
+#include "tables.h"
 
 struct hg_host;
 

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+play-srcs = $(addprefix tests/core/,frames.c play.c cases.c) userspace/guard-common.c
+test-srcs-tests/core/verdict_test := $(play-srcs)

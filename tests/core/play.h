@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plays the table of cases through the core, and in step through another host if there is one, whose
+ * every reason, flow and window must be the same.
+ */
+#ifndef HG_TESTS_PLAY_H
+#define HG_TESTS_PLAY_H
+
+#include "frames.h"
+
+/* A case is lines: direction (> out, < in) and frame, " : ", what must come of it; or a command. */
+struct hg_case {
+	const char *name, *lines;
+};
+
+extern const struct hg_case hg_cases[];
+extern const size_t hg_n_cases;
+
+/* What another host must be told. */
+struct play_world {
+	struct hg_guard_config config;
+	struct hg_peer peers[2 * HG_PEERS_MAX];
+	struct hg_rule rules[2 * HG_RULES_MAX];
+	struct hg_prefix trusted[8];
+	unsigned int now_s;
+};
+
+struct player {
+	const char *name;
+	int plain;	 /* plays frames without their link header */
+	int in_segments; /* can be given inbound packets of several segments */
+	void (*begin)(struct player *p, const struct play_world *w); /* all state empty */
+	void (*configure)(struct player *p, const struct play_world *w);
+	void (*wait)(struct player *p, unsigned int seconds);
+	int (*run)(struct player *p,
+		   const struct frame *f); /* reason, or -1: the host cannot be given it */
+	int (*flow)(struct player *p, const struct hg_flow_key *k,
+		    struct hg_flow *f); /* table or -1 */
+	void (*windows)(struct player *p, struct hg_window w[HG_CHANNELS_MAX]);
+};
+
+struct play_count {
+	unsigned int packets;
+	unsigned int skipped; /* cases with frames that the other host cannot be given */
+};
+
+/* True if all came as it must; what did not is said in TAP comments. `other` may be NULL. */
+int play_case(const struct hg_case *c, struct player *other, struct play_count *n);
+
+/* `rounds` random changes to the frames of the table: both hosts must agree. True if they do. */
+int play_mutations(struct player *other, unsigned int rounds, struct play_count *n);
+
+#endif

@@ -209,7 +209,7 @@ stop() {
 kill9() {
 	kill9_pid=$(pid "$1")
 	[ -n "$kill9_pid" ] || return 0
-	kill -KILL -- "-$kill9_pid" 2>/dev/null || kill -KILL "$kill9_pid" 2>/dev/null
+	kill -s KILL -- "-$kill9_pid" 2>/dev/null || kill -KILL "$kill9_pid" 2>/dev/null
 	wait_for 5 gone "$kill9_pid"
 	eval "pid_$1="
 }

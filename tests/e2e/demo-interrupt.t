@@ -32,7 +32,7 @@ demo_environments() {
 	done | grep -vx "$suffix" | head -n 1
 }
 
-ctrl_c() { kill -INT -- "-$demo_pid"; }
+ctrl_c() { kill -s INT -- "-$demo_pid"; }
 term() { kill -TERM "$demo_pid"; }
 kill_mirror() {
 	# shellcheck disable=SC2046 # one pid

@@ -5,7 +5,7 @@
 #   act TITLE           a heading            say TEXT     a sentence or two, wrapped
 #   run NS CMD..        shows the command at NS's prompt and runs it there; its output is in $out
 #   device N CMD..      the same for `heliograph CMD..` of device N
-#   seen [LINES]        prints $out, indented, LINES at most
+#   seen [LINES]        prints $out, indented, LINES at most, as wide as a screen
 #   row WHAT EXPECTED SEEN CMD..   one line of the summary; good if CMD returns 0
 #   must WHAT CMD..     the demo cannot go on without it: shows the logs and ends
 #   summary             the table; returns 1 if a row was not good
@@ -43,7 +43,7 @@ device() {
 }
 
 seen() {
-	[ -z "$out" ] || head -n "${1:-12}" <<<"$out" | sed "s/^/      $dim/; s/\$/$plain/"
+	[ -z "$out" ] || head -n "${1:-12}" <<<"$out" | cut -c 1-94 | sed "s/^/      $dim/; s/\$/$plain/"
 }
 
 mark() {

@@ -44,7 +44,7 @@ demo_named() {
 	done
 }
 
-ended "Ctrl-C while devices are enrolled" "cleans" ctrl_c 130
+ended "Ctrl-C while it is set up" "cleans" ctrl_c 130
 ended "Ctrl-C during the flood" "hping3 -S -p 23 --flood" ctrl_c 130
 ended "SIGTERM during the attack" "dev5. hping3" term 143
 ended "the mirror dies" "2  An application" kill_mirror 1

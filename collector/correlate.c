@@ -105,14 +105,14 @@ static double ln_add(double a, double b)
 static struct key *key_get(struct hg_correlate *c, const struct name *n, uint64_t time_s)
 {
 	struct bucket *b = bucket_of(c, n);
-	struct key *k;
+	struct key *k = LIST_FIRST(b);
 
-	LIST_FOREACH (k, b, bucket) {
-		if (!memcmp(&k->name, n, sizeof(*n))) {
-			TAILQ_REMOVE(&c->recent, k, recent);
-			TAILQ_INSERT_HEAD(&c->recent, k, recent);
-			return k;
-		}
+	while (k && memcmp(&k->name, n, sizeof(*n)))
+		k = LIST_NEXT(k, bucket);
+	if (k) {
+		TAILQ_REMOVE(&c->recent, k, recent);
+		TAILQ_INSERT_HEAD(&c->recent, k, recent);
+		return k;
 	}
 	if (c->n_keys == c->o.keys_max) {
 		k = TAILQ_LAST(&c->recent, recency);

@@ -41,13 +41,11 @@ static struct bucket *bucket_of(const struct hg_keys *k, const uint8_t *id)
 
 static struct entry *find(const struct hg_keys *k, const uint8_t *id)
 {
-	struct entry *e;
+	struct entry *e = LIST_FIRST(bucket_of(k, id));
 
-	LIST_FOREACH (e, bucket_of(k, id), bucket) {
-		if (!memcmp(e->id, id, HG_KEY_ID_LEN))
-			return e;
-	}
-	return NULL;
+	while (e && memcmp(e->id, id, HG_KEY_ID_LEN))
+		e = LIST_NEXT(e, bucket);
+	return e;
 }
 
 static void drop(struct hg_keys *k, struct entry *e)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Sender: what a collector, played here on loopback, sees of it: enrolment, an alarm at once, the
- * same bytes again after growing gaps, and silence once a good answer came. Forged answers change nothing.
+ * same bytes again after growing gaps, and silence once a good answer came. Forged answers change
+ * nothing.
  */
 #include "../tap.h"
 #include <arpa/inet.h>

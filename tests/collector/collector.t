@@ -8,7 +8,7 @@ HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 
 collector_world
-collector_conf
+collector_conf ""
 check "the schema is made" collector migrate
 check "and made again does nothing" collector migrate
 check "the collector starts" collector_start
@@ -112,5 +112,9 @@ check "its line is a /64" wait_for 5 sql_is \
 	"SELECT count(*) FROM decision WHERE line = '2001:db8:1::/64' AND applied_at IS NOT NULL" 1
 check "and is blocked" blocked dev1 2001:db8:9::2
 check "device 4 is not" reaches dev4 2001:db8:9::2
+
+stop collector
+check "it stops in order" grep -q 'collector: stopped' "$tmp/collector.log"
+check "and no sanitizer complains" sh -c "! grep -E 'Sanitizer|runtime error' '$tmp/collector.log'"
 
 done_testing

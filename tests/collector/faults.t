@@ -48,7 +48,7 @@ echo 01 >"$tmp/pki/crlnumber"
 ca() { openssl ca -config "$tmp/pki/openssl.cnf" -cert "$tmp/pki/ca.crt" -keyfile "$tmp/pki/ca.key" "$@"; }
 crl() { ca -gencrl -out "$device_crl.new" 2>/dev/null && mv "$device_crl.new" "$device_crl"; }
 crl
-collector_conf
+collector_conf ""
 collector migrate >/dev/null
 check "the collector starts" collector_start
 for i in 1 2 3 4; do
@@ -140,5 +140,9 @@ check "and this one when it has calmed down" wait_for 10 heard
 check "the excess was dropped unread" wait_for 12 sql_is \
 	"SELECT sum(count) > 10000 FROM audit WHERE reason = 'rate'" t
 check "little was looked at" sql_is "SELECT sum(count) < 200 FROM audit WHERE reason = 'malformed'" t
+
+stop collector
+check "it stops in order" grep -q 'collector: stopped' "$tmp/collector.log"
+check "and no sanitizer complains" sh -c "! grep -E 'Sanitizer|runtime error' '$tmp/collector.log'"
 
 done_testing

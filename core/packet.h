@@ -17,6 +17,7 @@
 #define HG_EXTENSIONS_MAX 6 /* each RFC 8200 extension header once, destination options twice */
 #define HG_EXTENSIONS_QUOTED 2
 #define HG_WORDS_MAX 64	   /* headers that lie deeper are not looked at */
+#define HG_WORDS_MASK 1023 /* above HG_WORDS_MAX and the longest extension header, 512 words */
 #define HG_HEADERS_MAX 320 /* bytes that a host should make readable: the above, and one header */
 
 enum {
@@ -109,10 +110,14 @@ struct hg_frame {
 	__u32 wire;	     /* length on the wire from data on */
 };
 
-/* The n bytes at p->at, or NULL if the packet ends before, or they cannot be read. */
+/*
+ * The n bytes at p->at, or NULL if the packet ends before, or they cannot be read. The mask changes
+ * nothing: it is a bound for the BPF verifier, which in Linux 6.1 learns from the comparison
+ * only about the register compared, not about copies of it on the stack.
+ */
 static hg_inline const __u8 *hg_header(const struct hg_packet *p, const struct hg_frame *f, __u32 n)
 {
-	__u32 at = p->at;
+	__u32 at = p->at & HG_WORDS_MASK;
 	const __u8 *h;
 
 	if (p->left < n || at > HG_WORDS_MAX)

@@ -2,7 +2,10 @@
 # The guard's packet programs: UAPI headers only, so no kernel BTF is needed.
 bpf-objs := $(patsubst %.bpf.c,$(O)/%.bpf.o,$(wildcard ebpf/*.bpf.c))
 bpf-triplet := $(shell $(CC) -print-multiarch 2>/dev/null)
+# Blocks stay in the order of the source: LLVM likes to enter a loop by falling into it from its
+# tail, which the verifier of Linux 6.1 takes for a jump back that it does not allow.
 bpf-flags := -target bpf -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
+	-mllvm -disable-block-placement \
 	$(if $(bpf-triplet),-idirafter /usr/include/$(bpf-triplet))
 
 ebpf: $(bpf-objs)

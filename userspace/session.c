@@ -48,6 +48,7 @@ struct hg_session {
 	struct event *connected, *ended, *deadline, *end_by;
 	struct bufferevent *bev;
 	uint32_t round;
+	uint64_t goal; /* last change of ours when the session began; later ones may wait */
 	struct hg_session_message message;
 	struct hg_wire_room room;
 	uint8_t frame[HG_WIRE_MAX + 4];
@@ -288,7 +289,7 @@ static bool is_more(struct hg_session *s, const struct hg_wire_response *r,
 	hg_store_reports_count(s->agent->store, &ended);
 	return (r->flags & HG_RESPONSE_MORE && !applied->waiting) || r->flags & HG_RESPONSE_FULL ||
 	       r->n_changes || applied->commands || applied->new_mirror || s->message.cut ||
-	       ended || c->change_seq > c->change_acked;
+	       ended || c->change_acked < s->goal;
 }
 
 static void finish(struct hg_session *s)
@@ -502,6 +503,7 @@ struct hg_session *hg_session_new(const struct hg_session_options *options)
 		hg_session_free(s);
 		return NULL;
 	}
+	s->goal = hg_store_cursors(s->agent->store)->change_seq;
 	limit = s->agent->conf.mirror.session_timeout;
 	event_add(s->end_by, &(struct timeval){ limit / 1000, limit % 1000 * 1000 });
 	if (hg_store_next(s->agent->store, HG_COUNTER_SESSION, &s->result.number))

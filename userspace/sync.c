@@ -201,6 +201,16 @@ static void plan(struct hg_sync *s, const struct hg_session_result *r)
 	       hg_sync_failure_name(r->failure), r->text, (unsigned long long)(s->due_ms - now));
 }
 
+/* What came up during a session has mostly gone along with it. */
+static bool has_news(const struct hg_sync *s)
+{
+	const struct hg_store_cursors *c = hg_store_cursors(s->agent->store);
+	size_t ended = 0;
+
+	hg_store_reports_count(s->agent->store, &ended);
+	return ended || c->change_seq > c->change_acked;
+}
+
 static void on_done(void *ctx, const struct hg_session_result *r)
 {
 	struct hg_sync *s = ctx;
@@ -226,7 +236,7 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 	snprintf(text, sizeof(text), "%s%s%s", r->failure ? hg_sync_failure_name(r->failure) : "",
 		 r->failure ? ": " : "", r->text);
 	answer_waiters(s, failure_errno(r->failure), text);
-	if (s->again && !s->backing_off)
+	if (s->again && !s->backing_off && has_news(s))
 		hg_sync_soon(s, s->again_at_once);
 	if (!TAILQ_EMPTY(&s->waiters))
 		set_due(s, hg_uptime_ms());

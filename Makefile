@@ -12,6 +12,8 @@ O ?= build$(if $(SAN),/san)
 PREFIX ?= /usr
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
 BPFDIR ?= $(PREFIX)/lib/bpf
 DATADIR ?= $(PREFIX)/share/heliograph
 MANDIR ?= $(PREFIX)/share/man
@@ -142,7 +144,8 @@ lint:
 	$(Q)scripts/lint --build $(O) $(T)
 
 places = bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' data='$(DATADIR)' man='$(MANDIR)' \
-	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)' sysusers='$(SYSUSERSDIR)'
+	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)' sysusers='$(SYSUSERSDIR)' \
+	lib='$(LIBDIR)' include='$(INCLUDEDIR)'
 install: all
 	$(Q)scripts/install --build '$(O)' --destdir '$(DESTDIR)' $(places)
 

@@ -15,3 +15,14 @@ $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
 	userspace/agent-conf.c $(guard-srcs),$(guard-libs) $(conf-libs) -ljansson))
+
+# For applications of others: a shared and a static library with the names of libheliograph.h only.
+libheliograph := $(O)/libheliograph.so.0
+programs += $(libheliograph) $(O)/libheliograph.a
+$(libheliograph): userspace/libheliograph.c userspace/libheliograph.h $(O)/.flags
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_cflags) -fPIC -shared -Wl,-soname,$(@F) -Wl,-z,relro,-z,now $(san) $(LDFLAGS) \
+		-o $@ $< -ljansson
+$(O)/libheliograph.a: $(O)/userspace/libheliograph.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -8,3 +8,5 @@ test-srcs-tests/agent/detect_test := $(detect-srcs)
 test-libs-tests/agent/detect_test := -ljansson $(event-libs)
 test-srcs-tests/agent/alarm_test := userspace/alarm.c tests/lib/pki.c
 test-libs-tests/agent/alarm_test := $(event-libs) $(ssl-libs)
+test-srcs-tests/agent/client_test := userspace/libheliograph.c
+test-libs-tests/agent/client_test := -ljansson

@@ -43,6 +43,9 @@ want=$(
 	for f in package/*.json; do echo "644 usr/share/heliograph/examples/$(basename "$f")"; done
 	for f in package/systemd/*.service; do echo "644 usr/lib/systemd/system/$(basename "$f")"; done
 	echo '644 usr/lib/sysusers.d/heliograph.conf'
+	echo '644 usr/include/libheliograph.h'
+	echo '644 usr/lib/libheliograph.a'
+	echo '755 usr/lib/libheliograph.so.0'
 )
 is "$(files "$d")" "$(echo "$want" | sort -k2)" 'exactly these files, with these modes'
 [ -d "$d/etc/heliograph/commands.d" ]

@@ -128,20 +128,10 @@ fail:
 	return NULL;
 }
 
-/* Without the extension OpenSSL answers "all bits set"; that is not naming the usage. */
-static bool names_usage(X509 *leaf, uint32_t usage)
+/* OpenSSL refuses a certificate that names other purposes, but takes one that names none. */
+static bool names_purpose(X509 *leaf)
 {
-	return X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE &&
-	       X509_get_extended_key_usage(leaf) & usage;
-}
-
-/* The last word of chain verification, at the leaf: its key usage must name the role. */
-static int leaf_is_for(X509_STORE_CTX *sc, uint32_t usage)
-{
-	if (names_usage(X509_STORE_CTX_get_current_cert(sc), usage))
-		return 1;
-	X509_STORE_CTX_set_error(sc, X509_V_ERR_INVALID_PURPOSE);
-	return 0;
+	return X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE;
 }
 
 int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
@@ -153,7 +143,7 @@ int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
 	    X509_STORE_CTX_set_default(sc, "ssl_client")) {
 		X509_verify_cert(sc);
 		error = X509_STORE_CTX_get_error(sc);
-		if (error == X509_V_OK && !names_usage(cert, XKU_SSL_CLIENT))
+		if (error == X509_V_OK && !names_purpose(cert))
 			error = X509_V_ERR_INVALID_PURPOSE;
 	}
 	X509_STORE_CTX_free(sc);
@@ -161,14 +151,14 @@ int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
 	return error;
 }
 
-static int verify_client(int good, X509_STORE_CTX *sc)
+/* Called for each certificate of a chain, the leaf last. */
+static int verify_peer(int good, X509_STORE_CTX *sc)
 {
-	return good && (X509_STORE_CTX_get_error_depth(sc) || leaf_is_for(sc, XKU_SSL_CLIENT));
-}
-
-static int verify_server(int good, X509_STORE_CTX *sc)
-{
-	return good && (X509_STORE_CTX_get_error_depth(sc) || leaf_is_for(sc, XKU_SSL_SERVER));
+	if (!good || X509_STORE_CTX_get_error_depth(sc) ||
+	    names_purpose(X509_STORE_CTX_get_current_cert(sc)))
+		return good;
+	X509_STORE_CTX_set_error(sc, X509_V_ERR_INVALID_PURPOSE);
+	return 0;
 }
 
 /*
@@ -186,7 +176,7 @@ static int verify_mirror(int good, X509_STORE_CTX *sc)
 		X509_STORE_CTX_set_error(sc, X509_V_ERR_APPLICATION_VERIFICATION);
 		return 0;
 	}
-	return verify_server(good, sc);
+	return verify_peer(good, sc);
 }
 
 /*
@@ -206,7 +196,6 @@ static int recheck_peer(SSL *ssl, int *alert, void *arg)
 	if (error == X509_V_OK)
 		return SSL_TLSEXT_ERR_NOACK;
 	SSL_set_verify_result(ssl, error);
-	SSL_CTX_remove_session(SSL_get_SSL_CTX(ssl), session);
 	*alert = SSL_AD_CERTIFICATE_REVOKED;
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -305,12 +294,12 @@ static int load_trust(SSL_CTX *ctx, enum hg_tls_role role, const struct hg_tls_f
 
 	if (role == HG_TLS_SYNC_SERVER)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-				   verify_client);
+				   verify_peer);
 	else if (role == HG_TLS_HTTP_SERVER)
-		SSL_CTX_set_verify(ctx, f->ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, verify_client);
+		SSL_CTX_set_verify(ctx, f->ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, verify_peer);
 	else
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER,
-				   role == HG_TLS_SYNC_CLIENT ? verify_mirror : verify_server);
+				   role == HG_TLS_SYNC_CLIENT ? verify_mirror : verify_peer);
 	if (!f->ca) {
 		if (is_server(role) || SSL_CTX_set_default_verify_paths(ctx))
 			return 0;

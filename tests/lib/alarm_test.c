@@ -11,6 +11,7 @@
 
 #include "../../lib/cose.h"
 #include "../tap.h"
+#include "hex.h"
 #include "pki.h"
 
 static struct pki_cert ca, foreign_ca, device, collector;
@@ -201,6 +202,55 @@ static void test_ack(void)
 	is_int(hg_ack_sign(&in, collector.key, buf, sizeof(buf)), -EINVAL, "an unknown code");
 }
 
+/* A payload and headers as a device could sign them that does not keep to the format. */
+static int open_crafted(const char *hex, bool named)
+{
+	uint8_t payload[HG_ENROL_MAX], key_id[HG_KEY_ID_LEN] = { 0 };
+	struct hg_cose c = { .payload = { payload, hex_bytes(hex, payload) } };
+	struct hg_alarm out;
+	long len;
+
+	if (named)
+		c.x5t = hg_slice_of(key_id, sizeof(key_id));
+	len = hg_cose_sign(&c, device.key, buf, sizeof(buf));
+	return len < 0 ? (int)len : hg_alarm_open(hg_slice_of(buf, (size_t)len), device.key, &out);
+}
+
+static void test_crafted(void)
+{
+	char big[2 * HG_ALARM_MAX + 64] = "a5 0002 016161 0201 0501 1840 5901a0";
+
+	is_int(open_crafted("a4 0002 016161 0201 0501", true), 0, "the smallest alarm");
+	is_int(open_crafted("a4 0002 016161 0201 0501", false), -EBADMSG,
+	       "without the name of its key");
+	is_int(open_crafted("a5 0002 016161 0201 0400 0501", true), -EBADMSG,
+	       "with a zero that is not left out");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0e01", true), -EBADMSG,
+	       "with a field of an ack");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0f01", true), -EBADMSG,
+	       "with an unknown field");
+	is_int(open_crafted("a5 0002 016161 0201 0501 184001", true), 0,
+	       "with a field of a later version");
+	is_int(open_crafted("a3 0002 016161 0201", true), -EBADMSG, "without its episode");
+	is_int(open_crafted("a4 0002 016161 0201 0501 00", true), -EBADMSG,
+	       "with a byte behind it");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0d81 84 d83482 10 42c633 06 17 01", true), 0,
+	       "a prefix");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0d81 84 d83482 10 42c600 06 17 01", true),
+	       -EBADMSG, "with a trailing zero byte");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0d81 84 d83482 08 42c633 06 17 01", true),
+	       -EBADMSG, "with bits behind it");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0d81 84 d83482 10 42c633 190100 17 01", true),
+	       -EBADMSG, "with a protocol over 255");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0c d834 43c0a801", true), -EBADMSG,
+	       "an address of three bytes");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0c d835 44c0a80101", true), -EBADMSG,
+	       "an address of an unknown family");
+	for (int i = 0; i < 0x1a0; i++)
+		strcat(big, "00");
+	is_int(open_crafted(big, true), -EBADMSG, "an alarm over its size");
+}
+
 /* In memory of exactly its size: nothing that is cut or changed by a bit is ever opened. */
 static void test_damage(void)
 {
@@ -258,6 +308,8 @@ static void test_replay(void)
 	   "none of them twice");
 	ok(hg_replay_accept(&w, 101) && !hg_replay_accept(&w, 37) && hg_replay_accept(&w, 38),
 	   "the window moves");
+	ok(hg_replay_accept(&w, 165) && hg_replay_accept(&w, 164) && hg_replay_accept(&w, 102),
+	   "by a whole window at once");
 	ok(hg_replay_accept(&w, UINT64_MAX) && !hg_replay_accept(&w, UINT64_MAX) &&
 		   !hg_replay_accept(&w, 101),
 	   "to the end of numbers");
@@ -287,6 +339,7 @@ int main(void)
 	test_rules();
 	test_enrol();
 	test_ack();
+	test_crafted();
 	test_damage();
 	test_keys();
 	test_replay();

@@ -127,6 +127,7 @@ static const struct {
 	{ "bfff", "map of indefinite length" },
 	{ "ff", "break alone" },
 	{ "1c", "reserved head" },
+	{ "1c00000000000000000000000000000001", "reserved head with bytes behind it" },
 	{ "fc", "reserved head of simple" },
 	{ "a2616201616102", "keys in descending order" },
 	{ "a2616101616102", "a key twice" },
@@ -138,6 +139,8 @@ static const struct {
 	{ "8201", "array without its second" },
 	{ "61ff", "not UTF-8" },
 	{ "62c080", "overlong UTF-8" },
+	{ "63e08080", "overlong UTF-8 of three bytes" },
+	{ "64f0808080", "overlong UTF-8 of four bytes" },
 	{ "63eda080", "a surrogate in UTF-8" },
 	{ "64f4908080", "above U+10FFFF" },
 	{ "62c3", "cut UTF-8" },
@@ -245,6 +248,18 @@ static void test_place(void)
 	is_int(hg_cbor_end(&in), -EBADMSG, "and the end says so");
 }
 
+static void test_counts(void)
+{
+	static const uint8_t array[] = { 0x82, 0, 0 }, map[] = { 0xa2, 0, 0, 1 };
+	struct hg_cbor_in in = hg_cbor_in_of(hg_slice_of(array, 2));
+
+	ok(!hg_cbor_get_array(&in) && in.err, "an array of two cannot be in one byte");
+	in = hg_cbor_in_of(hg_slice_of(array, 3));
+	ok(hg_cbor_get_array(&in) == 2, "in two it can");
+	in = hg_cbor_in_of(hg_slice_of(map, 4));
+	ok(!hg_cbor_get_map(&in).left && in.err, "a map of two pairs cannot be in three bytes");
+}
+
 static void test_types(void)
 {
 	static const uint8_t text[] = { 0x61, 'a' };
@@ -326,6 +341,7 @@ int main(void)
 	test_good();
 	test_bad();
 	test_place();
+	test_counts();
 	test_types();
 	test_depth();
 	test_writer();

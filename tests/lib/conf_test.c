@@ -55,7 +55,7 @@ static void test_good(void)
 				   "[sync]\n"
 				   "  count=7\n"
 				   "interval = 90s\n"
-				   "limit = 1M\n"
+				   "\tlimit = 1M\n"
 				   "[guard]\n"
 				   "on = off\n"
 				   "policy: sealed\n"

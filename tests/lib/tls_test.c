@@ -126,11 +126,14 @@ static void test_good(void)
 	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, empty_crl);
 	SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, device_crt, device_key, empty_crl);
 	struct outcome o = shake(server, client, "mirror.test", NULL);
+	size_t len = 0;
 
 	ok(o.server && o.client, "device and mirror understand each other%s%s", o.server_why,
 	   o.client_why);
 	is_str(o.uid, "cam-0001", "the mirror knows who it is");
 	ok(!o.reused && ticket, "the device has got a ticket");
+	SSL_SESSION_get0_ticket(ticket, NULL, &len);
+	is_int((long long)len, 32, "which is a number: the mirror keeps the session");
 	o = shake(server, client, "mirror.test", ticket);
 	ok(o.server && o.client && o.reused, "it resumes%s%s", o.server_why, o.client_why);
 	is_str(o.uid, "cam-0001", "and is still known");
@@ -196,6 +199,7 @@ static void test_revoked(void)
 	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, empty_crl);
 	SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, device_crt, device_key, NULL);
 	struct outcome o;
+	long kept;
 
 	shake(server, client, "mirror.test", NULL);
 	o = shake(server, client, "mirror.test", ticket);
@@ -205,10 +209,12 @@ static void test_revoked(void)
 	ok(strstr(err, "mirror.key: cannot load revocation list"), "the message: %s", err);
 	o = shake(server, client, "mirror.test", ticket);
 	ok(o.server && o.reused, "and changes nothing");
+	kept = SSL_CTX_sess_number(server);
 	is_int(hg_tls_trust_reload(server, &revoked, err, sizeof(err)), 0, "the device is revoked");
 	o = shake(server, client, "mirror.test", ticket);
 	ok(!o.server && !o.client, "it does not resume");
 	ok(strstr(o.server_why, "revoked"), "the mirror says: %s", o.server_why);
+	is_int(SSL_CTX_sess_number(server), kept - 1, "the mirror forgets the session");
 	ok(strstr(o.client_why, "revoked"), "the device hears: %s", o.client_why);
 	o = shake(server, client, "mirror.test", NULL);
 	ok(!o.server && !o.client && strstr(o.server_why, "revoked"), "nor starts anew: %s",

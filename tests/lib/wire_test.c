@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "../tap.h"
+#include "hex.h"
 
 static uint8_t frame[HG_WIRE_MAX + 4];
 static struct hg_wire_room room;
@@ -197,6 +198,7 @@ static void test_rules(void)
 static void test_budget(void)
 {
 	static struct hg_wire_change many[HG_WIRE_CHANGES_MAX];
+	static uint8_t wide[HG_WIRE_CHANGES_MAX * (HG_WIRE_VALUE_MAX + 100)];
 	struct hg_wire_request r = full_request(), out;
 	char names[HG_WIRE_NAME_MAX + 1];
 	size_t sum = 0, n = 0, at;
@@ -236,8 +238,8 @@ static void test_budget(void)
 	for (; n < HG_WIRE_CHANGES_MAX; n++)
 		many[n] = (struct hg_wire_change){ INT64_MAX - 1000 + (uint64_t)n, many[0].name,
 						   many[0].value, 0 };
-	is_int(hg_wire_put_request(&r, frame, sizeof(frame)), -ENOSPC,
-	       "the largest of all does not");
+	is_int(hg_wire_put_request(&r, wide, sizeof(wide)), -ENOSPC,
+	       "more does not, though the memory is there");
 	r = full_request();
 	with = hg_wire_put_request(&r, frame, sizeof(frame));
 	r.n_reports = 1;
@@ -340,6 +342,49 @@ static void test_foreign(void)
 	       "no session");
 }
 
+/* One element with one number that its field does not hold, in an otherwise good message. */
+static void test_ranges(void)
+{
+	static const struct {
+		const char *hex, *name;
+		bool good;
+	} elements[] = {
+		{ "09 81 84 01 6161 1affffffff f4", "execute_within of 2^32 - 1", true },
+		{ "09 81 84 01 6161 1b0000000100000000 f4", "execute_within of 2^32", false },
+		{ "09 81 84 00 6161 00 f4", "command 0", false },
+		{ "09 81 83 01 6161 00", "a command without repeatable", false },
+		{ "08 81 85 01 00 6161 01 01", "a change of five", false },
+		{ "08 81 84 01 00 6161 40", "a value of bytes", false },
+		{ "08 81 84 01 00 6161 6100", "a value with U+0000", false },
+		{ "08 80", "no changes in an array", false },
+	}, told[] = {
+		{ "0b 81 84 01 04 1a7fffffff 60", "exit of 2^31 - 1", true },
+		{ "0b 81 84 01 04 1a80000000 60", "exit of 2^31", false },
+		{ "0b 81 84 01 04 3a7fffffff 60", "exit of -2^31", true },
+		{ "0b 81 84 01 04 3a80000000 60", "exit of -2^31 - 1", false },
+		{ "0b 81 84 01 09 00 60", "state 9", false },
+		{ "0b 81 84 01 190104 00 60", "state 260", false },
+		{ "0b 81 84 01 01 00 60", "state leased", false },
+	};
+	struct hg_wire_response s;
+	struct hg_wire_request r;
+	uint8_t bytes[128];
+	size_t n, head, at;
+
+	head = hex_bytes("a3 0001 0350 00000000000000000000000000000000", bytes);
+	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
+		n = head + hex_bytes(elements[i].hex, bytes + head);
+		is_int(hg_wire_get_response(hg_slice_of(bytes, n), &room, &s, &at),
+		       elements[i].good ? 0 : -EBADMSG, elements[i].name);
+	}
+	head = hex_bytes("a5 0001 016161 0250 00000000000000000000000000000000 0301", bytes);
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		n = head + hex_bytes(told[i].hex, bytes + head);
+		is_int(hg_wire_get_request(hg_slice_of(bytes, n), &room, &r, &at),
+		       told[i].good ? 0 : -EBADMSG, told[i].name);
+	}
+}
+
 static void test_frames(void)
 {
 	is_int(hg_wire_frame_len("\0\0\0", 3), 0, "no prefix yet");
@@ -375,6 +420,7 @@ int main(void)
 	test_damage(true, hg_wire_put_request(&r, frame, sizeof(frame)), "a request");
 	test_damage(false, hg_wire_put_response(&s, frame, sizeof(frame)), "a response");
 	test_foreign();
+	test_ranges();
 	test_frames();
 	test_names();
 	return tap_done();

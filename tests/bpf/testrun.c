@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
+#include "../../core/flow.h"
 #include "../../core/tables.h"
 
 #define CPUS_MAX 1024
@@ -215,8 +216,9 @@ static void player_wait(struct player *p, unsigned int seconds)
 	of(p)->now_s += seconds;
 }
 
+/* 0 and what the program returned, or -1: the kernel takes no such frame. */
 static int run_once(const struct testrun_player *p, const struct frame *f, unsigned int repeat,
-		    __u32 *duration)
+		    int *returned, __u32 *duration)
 {
 	struct __sk_buff skb = { .gso_segs = f->segments > 1 ? f->segments : 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = f->data + (f->plain ? FRAME_LINK : 0),
@@ -231,9 +233,9 @@ static int run_once(const struct testrun_player *p, const struct frame *f, unsig
 			die("test run");
 		return -1;
 	}
-	if (duration)
-		*duration = o.duration;
-	return o.retval;
+	*returned = o.retval;
+	*duration = o.duration;
+	return 0;
 }
 
 /* The reason is what was counted; what the program returned must agree with it. */
@@ -243,10 +245,10 @@ static int player_run(struct player *player, const struct frame *f)
 	struct testrun *t = p->t;
 	static __u64 per_cpu[CPUS_MAX];
 	int returned, reason = -1, drops;
+	__u32 duration;
 
 	keep_age(t);
-	returned = run_once(p, f, 1, NULL);
-	if (returned < 0)
+	if (run_once(p, f, 1, &returned, &duration))
 		return -1;
 	for (__u32 i = 0; i < HG_REASON_MAX; i++) {
 		__u64 sum = 0;
@@ -265,7 +267,7 @@ static int player_run(struct player *player, const struct frame *f)
 	if (p->in == bpf_program__fd(bpf_object__find_program_by_name(t->object, "hg_xdp")) &&
 	    !f->out)
 		return returned == (drops ? XDP_DROP : XDP_PASS) ? reason : HG_REASON_MAX;
-	return returned == (drops ? TC_ACT_SHOT : TC_ACT_OK) ? reason : HG_REASON_MAX;
+	return returned == (drops ? TC_ACT_SHOT : TC_ACT_UNSPEC) ? reason : HG_REASON_MAX;
 }
 
 static int player_flow(struct player *p, const struct hg_flow_key *k, struct hg_flow *f)
@@ -296,12 +298,15 @@ static void player_windows(struct player *p, struct hg_window w[HG_CHANNELS_MAX]
 
 void testrun_sweep(struct testrun *t)
 {
-	__u32 n, now = kernel_seconds();
+	__u32 n, now;
+
+	keep_age(t);
+	now = kernel_seconds();
 
 	for (int m = KEPT; m <= OUTSIDE; m++) {
 		n = hash_read(t, m, t->flows);
 		for (__u32 i = 0; i < n; i++)
-			if (now - t->flows[i].last_s > t->config.tcp_established_s)
+			if (!hg_flow_is_alive(&t->config, t->keys[i].proto, &t->flows[i], now))
 				bpf_map_delete_elem(t->maps[m], &t->keys[i]);
 	}
 }
@@ -309,9 +314,10 @@ void testrun_sweep(struct testrun *t)
 double testrun_cost(struct testrun *t, enum testrun_kind kind, const struct frame *f,
 		    unsigned int n)
 {
-	__u32 duration;
+	__u32 duration = 0;
+	int returned;
 
-	run_once(&t->players[kind], f, n, &duration);
+	run_once(&t->players[kind], f, n, &returned, &duration);
 	return duration;
 }
 

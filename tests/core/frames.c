@@ -445,7 +445,7 @@ static void fill_lengths(struct writer *w)
 
 int frame_from_words(struct frame *f, int out, const char *words, const char **bad)
 {
-	struct writer w = { .f = f, .header = LINK, .out = out };
+	struct writer w = { .f = f, .at = f->data, .header = LINK, .out = out };
 	static char copy[256], *save;
 	char *text;
 

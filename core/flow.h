@@ -58,7 +58,8 @@ static hg_inline __u32 hg_flow_timeout(const struct hg_guard_config *c, __u8 pro
 static hg_inline int hg_flow_is_alive(const struct hg_guard_config *c, __u8 proto,
 				      const struct hg_flow *f, __u32 now_s)
 {
-	return now_s - f->last_s <= hg_flow_timeout(c, proto, f->state);
+	/* Another processor may have seen the next second already. */
+	return (__s32)(now_s - f->last_s) <= (__s32)hg_flow_timeout(c, proto, f->state);
 }
 
 /* May this packet of the device begin a flow? Answers to others' openings and refusals may not. */

@@ -66,7 +66,7 @@ static hg_inline int hg_judge_rate(struct hg_host *h, const struct hg_packet *p,
 
 static hg_inline int hg_was_lately(__u32 then_s, __u32 now_s, __u32 lately_s)
 {
-	return then_s && now_s - then_s <= lately_s;
+	return then_s && (__s32)(now_s - then_s) <= (__s32)lately_s;
 }
 
 /* Marks that something with this key had traffic, for hg_maybe_known(). */
@@ -192,7 +192,7 @@ static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const str
 	if (!hg_maybe_known(h, &k, HG_FRAGMENT_S))
 		return 0;
 	f = hg_host_fragment(h, &k);
-	return f && hg_host_seconds(h) - f->first_s <= HG_FRAGMENT_S ? f : 0;
+	return f && (__s32)(hg_host_seconds(h) - f->first_s) <= HG_FRAGMENT_S ? f : 0;
 }
 
 static hg_inline int hg_judge_fragment(struct hg_host *h, const struct hg_packet *p)

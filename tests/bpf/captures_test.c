@@ -32,7 +32,7 @@ enum opinion { NO_OPINION, MUST_PASS, MUST_DROP, WOULD_NOT_BE };
 struct tuple {
 	struct hg_flow_key key;
 	__u32 sent_s;
-	enum { UNSEEN = 0, OURS, THEIRS } whose;
+	enum { UNSEEN = 0, OURS, THEIRS, BOTH } whose;
 };
 
 struct replay {
@@ -117,15 +117,21 @@ static enum opinion judge(const struct frame *f, __u32 now_s)
 			return WOULD_NOT_BE;
 		if (t->whose == UNSEEN && tcp && ((l4[13] & 0x12) == 0x12 || l4[13] & 4))
 			return WOULD_NOT_BE;
-		t->whose = OURS;
+		t->whose = t->whose == BOTH ? BOTH : OURS;
 		t->sent_s = now_s;
 		return NO_OPINION;
 	}
-	if (t->whose != OURS) {
-		t->whose = !tcp || bare_syn ? THEIRS : UNSEEN;
+	if (bare_syn) { /* on a tuple of the device: its old flow may be alive or not */
+		t->whose = t->whose == OURS || t->whose == BOTH ? BOTH : THEIRS;
 		return MUST_DROP;
 	}
-	if (now_s - t->sent_s > MOMENT_S || (tcp && (bare_syn || !(l4[13] & 0x10))))
+	if (t->whose == BOTH)
+		return NO_OPINION;
+	if (t->whose != OURS) {
+		t->whose = tcp ? UNSEEN : THEIRS;
+		return MUST_DROP;
+	}
+	if (now_s - t->sent_s > MOMENT_S || (tcp && !(l4[13] & 0x10)))
 		return NO_OPINION;
 	return MUST_PASS;
 }
@@ -135,8 +141,10 @@ static int flows_differ(struct replay *r, const struct hg_packet *p)
 	struct hg_flow *ours = hg_flow_find(&host, &p->key), theirs;
 	int table = r->other->flow(r->other, &p->key, &theirs);
 
-	if (!ours || table < 0)
-		return !ours != (table < 0);
+	if (!ours || !hg_flow_is_alive(&host.config, p->key.proto, ours, host.now_s))
+		return 0; /* over, and may have been swept away */
+	if (table < 0)
+		return 1;
 	return ours->state != theirs.state || ours->channel != theirs.channel ||
 	       ours->tcp != theirs.tcp || ours->bytes_in != theirs.bytes_in ||
 	       ours->bytes_out != theirs.bytes_out || ours->packets_in != theirs.packets_in ||
@@ -165,6 +173,8 @@ static void replay_packet(struct replay *r, struct frame *f)
 		r->in++;
 	r->must_pass += opinion == MUST_PASS;
 	r->must_drop += opinion == MUST_DROP;
+	if (opinion == MUST_PASS && reason != HG_PASS_FLOW)
+		printf("# packet %u: %s\n", r->in + r->out + r->left_out, hg_reason_name(reason));
 	r->wrongly_dropped += opinion == MUST_PASS && reason != HG_PASS_FLOW;
 	r->wrongly_passed += opinion == MUST_DROP && reason < HG_DROP_NO_FLOW;
 	if (!r->other)

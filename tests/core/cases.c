@@ -21,6 +21,8 @@ const struct hg_case hg_cases[] = {
 	{ "udp: ports the other way round", "> udp 4000 9\n< udp 9 4000 : no-flow\n" },
 	{ "udp: same ports, TCP", "> udp 4000 9\n< tcp=A 4000 9 : no-flow\n" },
 	{ "udp: one-way ends", "> udp 4000 9\n. wait 30\n< udp 4000 9 : flow\n" },
+	{ "udp: sent in the next second of another processor",
+	  "> udp 4000 9\n. wait -1\n< udp 4000 9 : flow\n> udp 4000 9 : established flows=1\n" },
 	{ "udp: one-way has ended", "> udp 4000 9\n. wait 31\n< udp 4000 9 : no-flow\n" },
 	{ "udp: two-way ends",
 	  "> udp 4000 9\n< udp 4000 9 : flow\n. wait 180\n< udp 4000 9 : flow\n"

@@ -69,12 +69,12 @@ char *hg_json_text(const json_t *value)
 }
 
 /*
- * PostgreSQL writes the real 1e300 as an integer of 301 digits, which no 64-bit integer holds. Such numbers
- * get an exponent, so that they are read as the reals they are.
+ * PostgreSQL writes the real 1e300 as an integer of 301 digits, which no 64-bit integer holds. Such
+ * numbers get an exponent, so that they are read as the reals they are.
  */
 static char *mark_reals(const char *text)
 {
-	char *out = malloc(strlen(text) * 2 + 1), *at = out; /* "e0" for at least 19 digits */
+	char *out = malloc(strlen(text) * 2 + 1), *at = out; /* 2 more for 19 or more */
 	bool quoted = false;
 
 	while (out && *text) {

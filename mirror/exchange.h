@@ -18,7 +18,7 @@ struct hg_exchange_params {
 	char *changes, *reports;
 };
 
-/* age_ms: of the connection. Returns 0, or -ENOMEM. hg_exchange_params_free() afterwards either way. */
+/* age_ms: of the connection. Returns 0 or -ENOMEM; either way hg_exchange_params_free() is due. */
 int hg_exchange_params(const struct hg_wire_request *r, uint32_t age_ms,
 		       struct hg_exchange_params *p);
 void hg_exchange_params_free(struct hg_exchange_params *p);

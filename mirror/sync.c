@@ -66,8 +66,8 @@ struct hg_sync {
 	struct hg_pg *pg;
 	SSL_CTX *tls;
 	struct evconnlistener *listener;
-	TAILQ_HEAD(, session) sessions;
-	LIST_HEAD(, slot) slots[BUCKETS];
+	TAILQ_HEAD(session_list, session) sessions;
+	LIST_HEAD(slot_list, slot) slots[BUCKETS];
 	size_t n_sessions, n_asking;
 	bool stopping, away; /* away: it was logged that the database does not answer */
 	struct hg_wire_room room;
@@ -516,12 +516,14 @@ size_t hg_sync_busy(const struct hg_sync *sync)
 
 void hg_sync_free(struct hg_sync *sync)
 {
-	struct session *s;
+	struct session *s, *next;
 
 	if (!sync)
 		return;
 	hg_sync_stop(sync);
-	while ((s = TAILQ_FIRST(&sync->sessions)))
+	for (s = TAILQ_FIRST(&sync->sessions); s; s = next) {
+		next = TAILQ_NEXT(s, entry);
 		session_end(s);
+	}
 	free(sync);
 }

@@ -30,7 +30,7 @@ class Agent(threading.Thread):
     """A device that keeps what it took (a real one: in its store) and loses only its connection."""
 
     def __init__(self, uid):
-        super().__init__()
+        super().__init__(daemon=True)
         self.d = Device(w, uid)
         self.runs, self.reports, self.reading, self.syncs, self.trouble = {}, {}, 0, 0, None
 
@@ -75,7 +75,7 @@ class Agent(threading.Thread):
 
 class Application(threading.Thread):
     def __init__(self, uid):
-        super().__init__()
+        super().__init__(daemon=True)
         self.uid, self.written, self.acked, self.invoked, self.n = uid, [], None, {}, 0
         self.codes = {}
 
@@ -124,7 +124,8 @@ for t in agents + apps:
 for i in range(KILLS):
     time.sleep(rng.uniform(*GAP))
     [kill_mirror, kill_sessions, kill_sessions, kill_database][i % 4]()
-time.sleep(0.5)
+before = [a.syncs for a in agents]
+wait_for(lambda: all(a.syncs > b or a.trouble for a, b in zip(agents, before)), "devices to get on", 30)
 stop.set()
 for t in agents + apps:
     t.join(60)

@@ -90,10 +90,40 @@ class Postgres:
             self.proc.send_signal(sig)
             self.proc.wait(30)
 
+    @staticmethod
+    def gone(pid):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            return True
+
+    def children(self):
+        """Its processes; each leads a session of its own, so that no group holds them."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(path) as f:
+                    fields = f.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == self.proc.pid:
+                found.append(int(path.split("/")[2]))
+        return found
+
     def kill(self):
-        """The whole server dies at once, as with a power cut of its process group."""
-        os.killpg(self.proc.pid, signal.SIGKILL)
+        """All of its processes die at once, as with a power cut."""
+        self.proc.send_signal(signal.SIGSTOP)  # it starts no others meanwhile
+        children = self.children()
+        self.proc.kill()
+        for pid in children:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         self.proc.wait(30)
+        # While one of them lives the next server refuses to start.
+        wait_for(lambda: all(map(self.gone, children)), "the end of PostgreSQL")
 
     def sql(self, text, check=True):
         r = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo, "-c", text],

@@ -263,8 +263,11 @@ size_t hg_correlate_report(struct hg_correlate *c, const struct hg_correlate_rep
 	    r->alarm_class != HG_ALARM_OUTSIDE)
 		return 0;
 	for (size_t i = 0; i < r->n_targets; i++) {
-		size_t here = feed_target(c, r, &r->targets[i], device, &out[n]);
+		size_t here;
 
+		if (hg_net_is_private(&r->targets[i].net))
+			continue;
+		here = feed_target(c, r, &r->targets[i], device, &out[n]);
 		/* What is known by its target is not told by its port as well. */
 		if (!here)
 			here = feed_port(c, r, &r->targets[i], device, &out[n]);

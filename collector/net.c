@@ -87,6 +87,21 @@ bool hg_net_covers(const struct hg_net *outer, const struct hg_net *inner)
 	return !memcmp(cut.addr, outer->addr, sizeof(cut.addr));
 }
 
+bool hg_net_is_private(const struct hg_net *n)
+{
+	static const struct hg_net nets[] = {
+		{ 4, 8, { 0 } },	 { 4, 8, { 10 } },	    { 4, 10, { 100, 64 } },
+		{ 4, 8, { 127 } },	 { 4, 16, { 169, 254 } },   { 4, 12, { 172, 16 } },
+		{ 4, 16, { 192, 168 } }, { 4, 3, { 224 } },	    { 6, 127, { 0 } },
+		{ 6, 7, { 0xfc } },	 { 6, 10, { 0xfe, 0x80 } }, { 6, 8, { 0xff } },
+	};
+
+	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+		if (hg_net_covers(&nets[i], n))
+			return true;
+	return false;
+}
+
 int hg_net_from_sockaddr(const struct sockaddr *sa, struct hg_net *out)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };

@@ -32,6 +32,12 @@ struct hg_net hg_net_shorten(const struct hg_net *n, unsigned int len);
 /* True if every address of `inner` is one of `outer`. */
 bool hg_net_covers(const struct hg_net *outer, const struct hg_net *inner);
 
+/*
+ * True if it lies in a prefix that means something else in every network (private, link-local,
+ * shared, group...): devices that name the same one do not speak of the same target.
+ */
+bool hg_net_is_private(const struct hg_net *n);
+
 /* The address of a socket address; IPv4-mapped IPv6 becomes IPv4. Returns 0 or -EAFNOSUPPORT. */
 int hg_net_from_sockaddr(const struct sockaddr *sa, struct hg_net *out);
 

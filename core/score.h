@@ -29,6 +29,12 @@
 #define HG_SCORE_HOSTILE_SHIFT 2
 
 /*
+ * Below that it is told only when it lasts so many seconds (with pauses shorter than the quiet
+ * ones): a new server of the maker's makes one burst, an intruder's program goes on.
+ */
+#define HG_SCORE_MILD 5u
+
+/*
  * Quiet seconds that end an episode: of the envelope, and of the walk (a slow scan pauses between
  * steps).
  */
@@ -74,7 +80,8 @@ struct hg_score_state {
 	__u32 quiet; /* seconds since something broke */
 	__u8 active; /* an episode lasts */
 	__u8 slow;   /* only the walk has broken in it */
-	__u8 pad[2];
+	__u8 mild;   /* seconds of mild excess that have not been told yet */
+	__u8 pad;
 };
 
 _Static_assert(sizeof(struct hg_score_state) == 16, "hg_score_state");
@@ -133,6 +140,23 @@ static hg_inline int hg_score_walk(struct hg_score_state *st, const struct hg_sc
 	return failed && st->walk >= b->walk_limit;
 }
 
+/* Mild excess counts up to an episode; returns 1 if what broke is not told yet. */
+static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_score *s)
+{
+	if (st->active)
+		return 0;
+	if (!s->broken) {
+		if (st->mild && ++st->quiet >= HG_SCORE_QUIET)
+			st->mild = 0;
+		return 0;
+	}
+	st->quiet = 0;
+	if (s->alarm_class == HG_SCORE_OUTSIDE && ++st->mild < HG_SCORE_MILD)
+		return 1;
+	st->mild = 0;
+	return 0;
+}
+
 static hg_inline __u8 hg_score_class(const struct hg_score *s, __u32 channel)
 {
 	if (s->feature == HG_SCORE_FLOWS || s->feature == HG_SCORE_FAILED)
@@ -162,8 +186,12 @@ static hg_inline void hg_score_step(struct hg_score_state *st, const struct hg_s
 		s.bound = b->walk_limit - 1;
 		s.broken = 1;
 	}
-	if (s.broken) {
+	if (s.broken)
 		s.alarm_class = hg_score_class(&s, channel);
+	if (hg_score_waits(st, &s)) {
+		s.event = HG_SCORE_NONE;
+		s.broken = 0;
+	} else if (s.broken) {
 		s.event = st->active ? HG_SCORE_MORE : HG_SCORE_START;
 		st->slow = st->active ? (st->slow && !fast) : !fast;
 		st->active = 1;

@@ -30,7 +30,6 @@
 
 #define RECENT 256 /* destinations opened last, over all channels */
 #define RECENT_MS (3600 * 1000)
-#define WALK_SPREAD 6 /* distinct destinations that make a walk a scan and not an outage */
 
 _Static_assert((int)HG_SCORE_SCAN == HG_ALARM_SCAN && (int)HG_SCORE_FLOOD == HG_ALARM_FLOOD &&
 		       (int)HG_SCORE_OUTSIDE == HG_ALARM_OUTSIDE,
@@ -158,7 +157,7 @@ static enum hg_spread collect(struct hg_detect *d, uint16_t channel, uint64_t no
 }
 
 /* How many distinct destinations the channel has opened lately. */
-static unsigned int spread_of(const struct hg_detect *d, unsigned int channel, uint64_t now_ms)
+static unsigned int destinations(const struct hg_detect *d, unsigned int channel, uint64_t now_ms)
 {
 	unsigned int n = 0;
 
@@ -166,6 +165,18 @@ static unsigned int spread_of(const struct hg_detect *d, unsigned int channel, u
 		n += d->recent[i].used && d->recent[i].channel == channel &&
 		     now_ms - d->recent[i].time_ms <= RECENT_MS;
 	return n;
+}
+
+/*
+ * A scanner's failures are at as many destinations; a device that has lost its servers tries the
+ * same few again. Three quarters of the walk's steps must have been at distinct ones; outside the
+ * profile, where there are no such servers, half: some scanners try everything twice.
+ */
+static bool is_spread(const struct hg_detect *d, unsigned int index, uint64_t now_ms)
+{
+	const struct hg_score_bounds *b = &d->o.profile->channels[index].bounds;
+
+	return destinations(d, index, now_ms) * b->walk_up * 4 >= b->walk_limit * (index ? 3 : 2);
 }
 
 /* The score knows numbers only; where they go tells scans from floods. */
@@ -271,8 +282,7 @@ static void score(struct hg_detect *d, unsigned int index, const struct hg_windo
 	sample(ch, now, d->slot, seconds, &in);
 	ch->last = *now;
 	hg_score_step(&ch->score, &d->o.profile->channels[index].bounds, &in, index, &s);
-	if (s.event == HG_SCORE_START && ch->score.slow &&
-	    spread_of(d, index, now_ms) < WALK_SPREAD) {
+	if (s.event == HG_SCORE_START && ch->score.slow && !is_spread(d, index, now_ms)) {
 		memset(&ch->score, 0, sizeof(ch->score));
 		return;
 	}

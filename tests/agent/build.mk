@@ -10,3 +10,5 @@ test-srcs-tests/agent/alarm_test := userspace/alarm.c tests/lib/pki.c
 test-libs-tests/agent/alarm_test := $(event-libs) $(ssl-libs)
 test-srcs-tests/agent/client_test := userspace/libheliograph.c
 test-libs-tests/agent/client_test := -ljansson
+test-srcs-tests/agent/captures_test := $(detect-srcs) userspace/guard-common.c
+test-libs-tests/agent/captures_test := -ljansson $(event-libs) $(ssl-libs)

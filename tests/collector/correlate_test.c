@@ -71,6 +71,8 @@ static void agreement(void)
 	ok(n >= 10 && n <= 20, "a port scanned anywhere takes more (%zu)", n);
 	is_int(devices_needed(HG_ALARM_FLOOD, "0.0.0.0/0", 23, 1), 0,
 	       "a flood of everything is none");
+	is_int(devices_needed(HG_ALARM_FLOOD, "192.168.1.1/32", 53, 0), 0,
+	       "everybody's 192.168.1.1 is another one");
 	is_int(devices_needed(HG_ALARM_TEST, "192.0.2.1/32", 80, 0), 0, "tests never agree");
 	is_int(devices_needed(HG_ALARM_ENDED, "192.0.2.1/32", 80, 0), 0, "nor do ends");
 
@@ -134,7 +136,7 @@ static void memory(void)
 	for (unsigned int i = 0; i < 100000; i++) {
 		char target[32];
 
-		snprintf(target, sizeof(target), "10.%u.%u.1/32", i / 256 % 256, i % 256);
+		snprintf(target, sizeof(target), "64.%u.%u.1/32", i / 256 % 256, i % 256);
 		report(c, i, 1000000, HG_ALARM_FLOOD, target, 80);
 	}
 	is_int((long long)hg_correlate_keys(c), 1024, "100,000 targets leave 1,024 keys");

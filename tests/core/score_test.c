@@ -63,7 +63,7 @@ static void envelope(void)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct hg_score_state st = { 0 };
+		struct hg_score_state st = { .mild = HG_SCORE_MILD - 1 };
 		struct hg_score s;
 
 		hg_score_step(&st, cases[i].channel ? &inside : &outside, &cases[i].in,
@@ -99,6 +99,27 @@ static void episode(void)
 	is_int(when, 14 + (int)HG_SCORE_QUIET, "after the quiet seconds");
 	hg_score_step(&st, &inside, &flood, 1, &s);
 	is_int(s.event, HG_SCORE_START, "the next one is a new episode");
+}
+
+static void mild(void)
+{
+	static const struct hg_score_sample little = { .packets = 60 };
+	struct hg_score_state st = { 0 };
+	struct hg_score s;
+	int first = -1;
+
+	for (int t = 0; t < 60; t++) {
+		hg_score_step(&st, &outside, t % 20 < 4 ? &little : &quiet, 0, &s);
+		if (s.broken)
+			first = t;
+	}
+	is_int(first, -1, "bursts of four seconds outside the profile are not told");
+	for (int t = 0; t < 60; t++) {
+		hg_score_step(&st, &outside, t % 3 ? &quiet : &little, 0, &s);
+		if (s.event == HG_SCORE_START)
+			first = t;
+	}
+	is_int(first, 12, "one that goes on is, in its fifth second");
 }
 
 /* One failure each `gap` seconds: the second in which it is seen, or -1 within four hours. */
@@ -154,6 +175,7 @@ int main(void)
 {
 	envelope();
 	episode();
+	mild();
 	walk();
 	return tap_done();
 }

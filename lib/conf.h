@@ -114,16 +114,4 @@ int hg_program_options(const struct hg_program *p, int argc, char **argv,
  */
 int hg_program_run(const struct hg_program *p, void *ctx, int argc, char **argv);
 
-/*
- * "Did you mean": set `wanted`, add each word that would have been right; `best` is the nearest, or
- * NULL when none is near.
- */
-struct hg_nearest {
-	const char *wanted;
-	const char *best;
-	size_t distance;
-};
-
-void hg_nearest_add(struct hg_nearest *n, const char *word);
-
 #endif

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nearest.h"
+
 enum common { OPT_CONFIG, OPT_HELP, OPT_VERSION, OPT_LIST, OPT_END };
 
 /* What every program has. A program without a configuration file does not have the first. */

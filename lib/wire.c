@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#include "cbor.h"
+#include "wire-element.h"
 
 enum request_key {
 	REQ_VERSION = 0,
@@ -39,8 +39,6 @@ enum response_key {
 	RES_CHANGES = 8,
 	RES_COMMANDS = 9,
 };
-
-#define BIT(key) (1u << (key))
 
 static const char *const state_names[] = {
 	[HG_COMMAND_QUEUED] = "queued",	    [HG_COMMAND_LEASED] = "leased",
@@ -82,54 +80,15 @@ const char *hg_wire_status_name(unsigned int status)
 	return status < COUNT(status_names) ? status_names[status] : NULL;
 }
 
-/* The rules about single fields, the same for writing and reading. */
-
-static bool number_ok(uint64_t n)
-{
-	return n <= INT64_MAX;
-}
-
-static bool text_ok(struct hg_slice s, size_t min, size_t max)
-{
-	return s.len >= min && s.len <= max && (!s.len || !memchr(s.ptr, '\0', s.len));
-}
-
-static bool seq_ok(uint64_t seq, uint64_t before)
-{
-	return seq > before && number_ok(seq);
-}
-
-static bool reported(unsigned int state)
-{
-	return state >= HG_COMMAND_RECEIVED && state <= HG_COMMAND_UNKNOWN &&
-	       state != HG_COMMAND_CANCELLED;
-}
-
-static bool change_ok(const struct hg_wire_change *c, uint64_t before)
-{
-	return seq_ok(c->seq, before) && number_ok(c->time_ms) &&
-	       text_ok(c->name, 1, HG_WIRE_NAME_MAX) && c->value.len <= HG_WIRE_VALUE_MAX;
-}
-
-static bool command_ok(const struct hg_wire_command *c, uint64_t before)
-{
-	return seq_ok(c->seq, before) && text_ok(c->action, 1, HG_WIRE_NAME_MAX) &&
-	       c->input.len <= HG_WIRE_VALUE_MAX;
-}
-
-static bool report_ok(const struct hg_wire_report *r)
-{
-	return seq_ok(r->seq, 0) && reported(r->state) &&
-	       text_ok(r->detail, 0, HG_WIRE_DETAIL_MAX) && r->output.len <= HG_WIRE_VALUE_MAX;
-}
+/* The rules of a whole message are asked by both directions. */
 
 static bool request_ok(const struct hg_wire_request *r)
 {
-	return text_ok(r->uid, 1, HG_WIRE_UID_MAX) && r->epoch.len == HG_EPOCH_LEN && r->session &&
-	       number_ok(r->session) &&
+	return hg_wire_text_ok(r->uid, 1, HG_WIRE_UID_MAX) && r->epoch.len == HG_EPOCH_LEN &&
+	       r->session && hg_wire_number_ok(r->session) &&
 	       (!r->mirror_epoch.len || r->mirror_epoch.len == HG_EPOCH_LEN) &&
-	       number_ok(r->mirror_cursor) && number_ok(r->command_cursor) &&
-	       number_ok(r->time_ms) && r->n_changes <= HG_WIRE_CHANGES_MAX &&
+	       hg_wire_number_ok(r->mirror_cursor) && hg_wire_number_ok(r->command_cursor) &&
+	       hg_wire_number_ok(r->time_ms) && r->n_changes <= HG_WIRE_CHANGES_MAX &&
 	       r->n_reports <= HG_WIRE_REPORTS_MAX;
 }
 
@@ -140,111 +99,9 @@ static bool response_ok(const struct hg_wire_response *r)
 		     !r->n_commands;
 
 	return (r->status == HG_WIRE_OK ? r->mirror_epoch.len == HG_EPOCH_LEN : empty) &&
-	       text_ok(r->detail, 0, HG_WIRE_DETAIL_MAX) && number_ok(r->device_cursor) &&
-	       number_ok(r->time_ms) && r->n_changes <= HG_WIRE_CHANGES_MAX &&
-	       r->n_commands <= HG_WIRE_COMMANDS_MAX;
-}
-
-static void put_change(struct hg_cbor_out *o, const struct hg_wire_change *c)
-{
-	hg_cbor_put_array(o, c->value.len ? 4 : 3);
-	hg_cbor_put_uint(o, c->seq);
-	hg_cbor_put_uint(o, c->time_ms);
-	hg_cbor_put_text(o, c->name);
-	hg_cbor_put_raw(o, c->value);
-}
-
-static void put_command(struct hg_cbor_out *o, const struct hg_wire_command *c)
-{
-	hg_cbor_put_array(o, c->input.len ? 5 : 4);
-	hg_cbor_put_uint(o, c->seq);
-	hg_cbor_put_text(o, c->action);
-	hg_cbor_put_uint(o, c->execute_within_ms);
-	hg_cbor_put_bool(o, c->repeatable);
-	hg_cbor_put_raw(o, c->input);
-}
-
-static void put_report(struct hg_cbor_out *o, const struct hg_wire_report *r)
-{
-	hg_cbor_put_array(o, r->output.len ? 5 : 4);
-	hg_cbor_put_uint(o, r->seq);
-	hg_cbor_put_uint(o, r->state);
-	hg_cbor_put_int(o, r->exit_status);
-	hg_cbor_put_text(o, r->detail);
-	hg_cbor_put_raw(o, r->output);
-}
-
-size_t hg_wire_change_size(const struct hg_wire_change *c)
-{
-	struct hg_cbor_out o = { 0 };
-
-	put_change(&o, c);
-	return o.len;
-}
-
-size_t hg_wire_command_size(const struct hg_wire_command *c)
-{
-	struct hg_cbor_out o = { 0 };
-
-	put_command(&o, c);
-	return o.len;
-}
-
-size_t hg_wire_report_size(const struct hg_wire_report *r)
-{
-	struct hg_cbor_out o = { 0 };
-
-	put_report(&o, r);
-	return o.len;
-}
-
-static int put_changes(struct hg_cbor_out *o, uint64_t key, const struct hg_wire_change *c,
-		       size_t n)
-{
-	uint64_t before = 0;
-
-	if (!n)
-		return 0;
-	hg_cbor_put_uint(o, key);
-	hg_cbor_put_array(o, n);
-	for (; n; before = c->seq, n--, c++) {
-		if (!change_ok(c, before))
-			return -EINVAL;
-		put_change(o, c);
-	}
-	return 0;
-}
-
-static int put_commands(struct hg_cbor_out *o, uint64_t key, const struct hg_wire_command *c,
-			size_t n)
-{
-	uint64_t before = 0;
-
-	if (!n)
-		return 0;
-	hg_cbor_put_uint(o, key);
-	hg_cbor_put_array(o, n);
-	for (; n; before = c->seq, n--, c++) {
-		if (!command_ok(c, before))
-			return -EINVAL;
-		put_command(o, c);
-	}
-	return 0;
-}
-
-static int put_reports(struct hg_cbor_out *o, uint64_t key, const struct hg_wire_report *r,
-		       size_t n)
-{
-	if (!n)
-		return 0;
-	hg_cbor_put_uint(o, key);
-	hg_cbor_put_array(o, n);
-	for (; n; n--, r++) {
-		if (!report_ok(r))
-			return -EINVAL;
-		put_report(o, r);
-	}
-	return 0;
+	       hg_wire_text_ok(r->detail, 0, HG_WIRE_DETAIL_MAX) &&
+	       hg_wire_number_ok(r->device_cursor) && hg_wire_number_ok(r->time_ms) &&
+	       r->n_changes <= HG_WIRE_CHANGES_MAX && r->n_commands <= HG_WIRE_COMMANDS_MAX;
 }
 
 /* A field of its own key, left out when zero or empty. */
@@ -313,9 +170,9 @@ long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size
 	put_number_at(&o, REQ_MIRROR_CURSOR, r->mirror_cursor);
 	put_number_at(&o, REQ_COMMAND_CURSOR, r->command_cursor);
 	put_number_at(&o, REQ_TIME, r->time_ms);
-	rc = put_changes(&o, REQ_CHANGES, r->changes, r->n_changes);
+	rc = hg_wire_put_changes(&o, REQ_CHANGES, r->changes, r->n_changes);
 	if (!rc)
-		rc = put_reports(&o, REQ_REPORTS, r->reports, r->n_reports);
+		rc = hg_wire_put_reports(&o, REQ_REPORTS, r->reports, r->n_reports);
 	return frame_end(&o, rc, buf);
 }
 
@@ -338,9 +195,9 @@ long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t si
 	put_number_at(&o, RES_DEVICE_CURSOR, r->device_cursor);
 	put_number_at(&o, RES_TIME, r->time_ms);
 	put_number_at(&o, RES_INTERVAL, r->interval_ms);
-	rc = put_changes(&o, RES_CHANGES, r->changes, r->n_changes);
+	rc = hg_wire_put_changes(&o, RES_CHANGES, r->changes, r->n_changes);
 	if (!rc)
-		rc = put_commands(&o, RES_COMMANDS, r->commands, r->n_commands);
+		rc = hg_wire_put_commands(&o, RES_COMMANDS, r->commands, r->n_commands);
 	return frame_end(&o, rc, buf);
 }
 
@@ -382,100 +239,9 @@ static struct hg_slice get_text(struct hg_cbor_in *in, size_t max)
 	size_t pos = in->pos;
 	struct hg_slice s = hg_cbor_get_text(in);
 
-	if (!text_ok(s, 1, max))
+	if (!hg_wire_text_ok(s, 1, max))
 		hg_cbor_refuse(in, pos);
 	return s;
-}
-
-static bool get_change(struct hg_cbor_in *in, struct hg_wire_change *c, uint64_t before)
-{
-	size_t pos = in->pos, n = hg_cbor_get_array(in);
-
-	*c = (struct hg_wire_change){ 0 };
-	c->seq = hg_cbor_get_uint(in);
-	c->time_ms = hg_cbor_get_uint(in);
-	c->name = hg_cbor_get_text(in);
-	if (n == 4)
-		c->value = hg_cbor_get_value(in);
-	if ((n != 3 && n != 4) || !change_ok(c, before))
-		hg_cbor_refuse(in, pos);
-	return !in->err;
-}
-
-static bool get_command(struct hg_cbor_in *in, struct hg_wire_command *c, uint64_t before)
-{
-	size_t pos = in->pos, n = hg_cbor_get_array(in);
-	uint64_t within;
-
-	*c = (struct hg_wire_command){ 0 };
-	c->seq = hg_cbor_get_uint(in);
-	c->action = hg_cbor_get_text(in);
-	within = hg_cbor_get_uint(in);
-	c->execute_within_ms = (uint32_t)within;
-	c->repeatable = hg_cbor_get_bool(in);
-	if (n == 5)
-		c->input = hg_cbor_get_value(in);
-	if ((n != 4 && n != 5) || within > UINT32_MAX || !command_ok(c, before))
-		hg_cbor_refuse(in, pos);
-	return !in->err;
-}
-
-static bool get_report(struct hg_cbor_in *in, struct hg_wire_report *r)
-{
-	size_t pos = in->pos, n = hg_cbor_get_array(in);
-	uint64_t state;
-	int64_t exit_status;
-
-	*r = (struct hg_wire_report){ 0 };
-	r->seq = hg_cbor_get_uint(in);
-	state = hg_cbor_get_uint(in);
-	exit_status = hg_cbor_get_int(in);
-	r->state = (uint8_t)state;
-	r->exit_status = (int32_t)exit_status;
-	r->detail = hg_cbor_get_text(in);
-	if (n == 5)
-		r->output = hg_cbor_get_value(in);
-	if ((n != 4 && n != 5) || state > HG_COMMAND_UNKNOWN || exit_status < INT32_MIN ||
-	    exit_status > INT32_MAX || !report_ok(r))
-		hg_cbor_refuse(in, pos);
-	return !in->err;
-}
-
-/* The number of elements of an array that is there, so not empty. */
-static size_t get_count(struct hg_cbor_in *in, size_t max)
-{
-	size_t pos = in->pos, n = hg_cbor_get_array(in);
-
-	if (!n || n > max)
-		hg_cbor_refuse(in, pos);
-	return in->err ? 0 : n;
-}
-
-static size_t get_changes(struct hg_cbor_in *in, struct hg_wire_change *c)
-{
-	size_t n = get_count(in, HG_WIRE_CHANGES_MAX);
-
-	for (size_t i = 0; i < n && get_change(in, &c[i], i ? c[i - 1].seq : 0);)
-		i++;
-	return n;
-}
-
-static size_t get_commands(struct hg_cbor_in *in, struct hg_wire_command *c)
-{
-	size_t n = get_count(in, HG_WIRE_COMMANDS_MAX);
-
-	for (size_t i = 0; i < n && get_command(in, &c[i], i ? c[i - 1].seq : 0);)
-		i++;
-	return n;
-}
-
-static size_t get_reports(struct hg_cbor_in *in, struct hg_wire_report *r)
-{
-	size_t n = get_count(in, HG_WIRE_REPORTS_MAX);
-
-	for (size_t i = 0; i < n && get_report(in, &r[i]);)
-		i++;
-	return n;
 }
 
 /* Opens a message's map and takes the version, which every version has as its first field. */
@@ -536,11 +302,11 @@ static void get_request_field(struct hg_cbor_in *in, uint64_t key, size_t key_po
 		break;
 	case REQ_CHANGES:
 		r->changes = room->changes;
-		r->n_changes = get_changes(in, room->changes);
+		r->n_changes = hg_wire_get_changes(in, room->changes);
 		break;
 	case REQ_REPORTS:
 		r->reports = room->reports;
-		r->n_reports = get_reports(in, room->reports);
+		r->n_reports = hg_wire_get_reports(in, room->reports);
 		break;
 	default:
 		skip_unknown(in, key, key_pos);
@@ -599,11 +365,11 @@ static void get_response_field(struct hg_cbor_in *in, uint64_t key, size_t key_p
 		break;
 	case RES_CHANGES:
 		r->changes = room->changes;
-		r->n_changes = get_changes(in, room->changes);
+		r->n_changes = hg_wire_get_changes(in, room->changes);
 		break;
 	case RES_COMMANDS:
 		r->commands = room->commands;
-		r->n_commands = get_commands(in, room->commands);
+		r->n_commands = hg_wire_get_commands(in, room->commands);
 		break;
 	default:
 		skip_unknown(in, key, key_pos);

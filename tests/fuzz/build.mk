@@ -5,7 +5,8 @@
 FUZZ_SECONDS ?= 60
 fuzz-names := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz-programs := $(addprefix $(O)/fuzz/,$(fuzz-names))
-fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o cbor.o cborjson.o conf.o cose.o tls.o wire.o)
+fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o alarm-payload.o cbor.o cborjson.o conf.o \
+	conf-value.o cose.o nearest.o tls.o wire.o wire-element.o)
 fuzz-libs := -ljansson $(conf-libs) $(ssl-libs)
 fuzz-runtime := $(wildcard $(addsuffix /libclang_rt.fuzzer*,$(shell $(CLANG) -print-runtime-dir 2>/dev/null)))
 fuzz-flags := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g

@@ -16,17 +16,18 @@ enum hg_table {
 };
 
 /*
- * Slots of the prefilter: one 32-KiB page of seconds, small enough for a first-level cache. A slot
- * holds when a flow that hashes to it last had traffic; most junk falls on an idle slot and costs
- * no table lookup.
+ * Slots of the prefilter: 32 KiB, small enough for a first-level cache. A slot holds the second in
+ * which a flow that hashes to it last had traffic, and in the low bits in which table that one is.
+ * Most junk falls on an idle slot and costs no table lookup; a flow's packet costs one.
  */
 #define HG_SLOTS 8192
 
 struct hg_slots {
-	__u32 used_s[HG_SLOTS]; /* 0: never */
+	__u32 used[HG_SLOTS]; /* seconds << HG_SLOT_BITS | enum hg_table; 0: never */
 };
 
-/* Two of each of the first five: to the device alone, and to a link-layer group. */
+#define HG_SLOT_BITS 2
+
 enum hg_rate_kind {
 	HG_RATE_ARP = 0,
 	HG_RATE_ND = 2,

@@ -69,33 +69,48 @@ static hg_inline int hg_was_lately(__u32 then_s, __u32 now_s, __u32 lately_s)
 	return then_s && (__s32)(now_s - then_s) <= (__s32)lately_s;
 }
 
-/* Marks that something with this key had traffic, for hg_maybe_known(). */
-static hg_inline void hg_mark_used(struct hg_host *h, const struct hg_flow_key *k, __u32 now_s)
+static hg_inline enum hg_table hg_table_for(__u8 channel, __u8 roles)
+{
+	if (roles & (HG_PEER_MIRROR | HG_PEER_COLLECTOR))
+		return HG_TABLE_KEPT;
+	return channel || roles ? HG_TABLE_INSIDE : HG_TABLE_OUTSIDE;
+}
+
+/* Notes that something with this key had traffic, for hg_slot_of(). */
+static hg_inline void hg_slot_mark(struct hg_host *h, const struct hg_flow_key *k, __u32 now_s,
+				   enum hg_table t)
 {
 	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
 	struct hg_moments *m = hg_host_moments(h);
+	__u32 used = (now_s ? now_s : 1) << HG_SLOT_BITS | t;
 
 	/* Written only when it changes: otherwise the line would travel between processors. */
 	if (m && m->seen_s != now_s)
 		m->seen_s = now_s;
-	now_s = now_s ? now_s : 1;
-	if (slot && *slot != now_s)
-		*slot = now_s;
+	if (slot && *slot != used)
+		*slot = used;
+}
+
+static hg_inline __u32 hg_slot_of(struct hg_host *h, const struct hg_flow_key *k)
+{
+	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
+
+	return slot ? *slot : 0;
 }
 
 /*
- * False if no flow with this key can be alive. Time is that of the last packet of any flow, which
+ * False if no flow of this slot can be alive. Time is that of the last packet of any flow, which
  * spares the junk path the clock: it runs behind, so a slot seems younger than it is, never older.
  */
-static hg_inline int hg_maybe_known(struct hg_host *h, const struct hg_flow_key *k, __u32 longest_s)
+static hg_inline int hg_slot_is_live(struct hg_host *h, __u32 used, __u32 longest_s)
 {
-	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
 	struct hg_moments *m;
 
-	if (!slot || !*slot)
+	if (!used)
 		return 0;
 	m = hg_host_moments(h);
-	return m && (__s32)(m->seen_s - *slot) <= (__s32)longest_s;
+	return m &&
+	       (__s32)((m->seen_s << HG_SLOT_BITS) - used) <= (__s32)(longest_s << HG_SLOT_BITS);
 }
 
 static hg_inline __u32 hg_flow_longest(const struct hg_guard_config *c, __u8 proto)
@@ -108,25 +123,36 @@ static hg_inline __u32 hg_flow_longest(const struct hg_guard_config *c, __u8 pro
 	return closing > longest ? closing : longest;
 }
 
-/* The entry with this key, alive or not, wherever it is. */
-static hg_inline struct hg_flow *hg_flow_find(struct hg_host *h, const struct hg_flow_key *k)
+/* The entry with this key, alive or not, wherever it is. The slot says where to look first. */
+static hg_inline struct hg_flow *hg_flow_find(struct hg_host *h, const struct hg_flow_key *k,
+					      __u32 used)
 {
-	struct hg_flow *f = hg_host_flow(h, HG_TABLE_KEPT, k);
+	__u32 hint = used & ((1 << HG_SLOT_BITS) - 1);
+	struct hg_flow *f = 0;
 
-	if (!f)
+	if (hint == HG_TABLE_OUTSIDE)
+		f = hg_host_flow(h, HG_TABLE_OUTSIDE, k);
+	else if (hint == HG_TABLE_INSIDE)
 		f = hg_host_flow(h, HG_TABLE_INSIDE, k);
-	return f ? f : hg_host_flow(h, HG_TABLE_OUTSIDE, k);
+	if (!f)
+		f = hg_host_flow(h, HG_TABLE_KEPT, k);
+	if (!f && hint != HG_TABLE_INSIDE)
+		f = hg_host_flow(h, HG_TABLE_INSIDE, k);
+	if (!f && hint != HG_TABLE_OUTSIDE)
+		f = hg_host_flow(h, HG_TABLE_OUTSIDE, k);
+	return f;
 }
 
 /* The flow of an inbound packet, or of one that an ICMP error quotes; NULL if none is alive. */
 static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_packet *p)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
+	__u32 used = hg_slot_of(h, &p->key);
 	struct hg_flow *f;
 
-	if (!hg_maybe_known(h, &p->key, hg_flow_longest(c, p->key.proto)))
+	if (!hg_slot_is_live(h, used, hg_flow_longest(c, p->key.proto)))
 		return 0;
-	f = hg_flow_find(h, &p->key);
+	f = hg_flow_find(h, &p->key, used);
 	if (!f || !hg_flow_is_alive(c, p->key.proto, f, hg_host_seconds(h)))
 		return 0;
 	return c->policy == HG_POLICY_SEALED && !f->roles ? 0 : f;
@@ -180,7 +206,7 @@ static hg_inline void hg_fragment_begin(struct hg_host *h, const struct hg_packe
 
 	hg_fragment_key(&k, p);
 	hg_host_fragment_add(h, &k, &n);
-	hg_mark_used(h, &k, n.first_s);
+	hg_slot_mark(h, &k, n.first_s, HG_TABLE_OUTSIDE);
 }
 
 static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const struct hg_packet *p)
@@ -189,7 +215,7 @@ static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const str
 	struct hg_flow_key k;
 
 	hg_fragment_key(&k, p);
-	if (!hg_maybe_known(h, &k, HG_FRAGMENT_S))
+	if (!hg_slot_is_live(h, hg_slot_of(h, &k), HG_FRAGMENT_S))
 		return 0;
 	f = hg_host_fragment(h, &k);
 	return f && (__s32)(hg_host_seconds(h) - f->first_s) <= HG_FRAGMENT_S ? f : 0;
@@ -272,7 +298,7 @@ static hg_inline int hg_judge_flow(struct hg_host *h, const struct hg_packet *p)
 	if (reason != HG_PASS_FLOW)
 		return reason;
 	hg_count_in(h, f->channel, p, news);
-	hg_mark_used(h, &p->key, now_s);
+	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);
 	return reason;
@@ -350,13 +376,6 @@ static hg_inline void hg_match_flow(struct hg_host *h, struct hg_packet *p)
 	hg_stage();
 }
 
-static hg_inline enum hg_table hg_table_for(__u8 channel, __u8 roles)
-{
-	if (roles & (HG_PEER_MIRROR | HG_PEER_COLLECTOR))
-		return HG_TABLE_KEPT;
-	return channel || roles ? HG_TABLE_INSIDE : HG_TABLE_OUTSIDE;
-}
-
 /*
  * The kept table is never pushed: a place in it is free, or its flow is over, or the new flow goes
  * elsewhere. So not even a flood at the mirror itself takes an open session's entry.
@@ -419,7 +438,7 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 	hg_match_flow(h, p);
 	hg_flow_open(&f, p, generation, now_s);
 	to = hg_table_for(p->channel, p->roles);
-	old = hg_flow_find(h, &p->key);
+	old = hg_flow_find(h, &p->key, 0);
 	if (old && !p->opens) {
 		f = *old;
 		f.channel = p->channel;
@@ -435,6 +454,7 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 		hg_flow_put(h, &p->key, to, &f, now_s);
 	}
 	hg_stage();
+	hg_slot_mark(h, &p->key, now_s, to);
 	hg_count_out(h, p->channel, p, p->opens);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, p->channel);
@@ -464,7 +484,7 @@ static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *
 static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
-	struct hg_flow *f = hg_flow_find(h, &p->key);
+	struct hg_flow *f = hg_flow_find(h, &p->key, hg_slot_of(h, &p->key));
 	__u32 now_s = hg_host_seconds(h);
 	int opens;
 
@@ -474,7 +494,6 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 		hg_count_out(h, 0, p, 0);
 		return;
 	}
-	hg_mark_used(h, &p->key, now_s);
 	if (!opens)
 		opens = hg_flow_reopens(p, f);
 	if (opens || f->generation != c->generation) {
@@ -484,6 +503,7 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 		return;
 	}
 	hg_flow_send(f, p, now_s);
+	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
 	hg_count_out(h, f->channel, p, 0);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);

@@ -158,7 +158,7 @@ static hg_inline __u32 *hg_host_slot(struct hg_host *h, __u32 hash)
 	__u32 zero = 0;
 
 	s = bpf_map_lookup_elem(&hg_slots, &zero);
-	return s ? &s->used_s[hash & (HG_SLOTS - 1)] : 0;
+	return s ? &s->used[hash & (HG_SLOTS - 1)] : 0;
 }
 
 static hg_inline struct hg_rate *hg_host_rate(struct hg_host *h, __u32 kind)

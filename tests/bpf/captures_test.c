@@ -138,7 +138,7 @@ static enum opinion judge(const struct frame *f, __u32 now_s)
 
 static int flows_differ(struct replay *r, const struct hg_packet *p)
 {
-	struct hg_flow *ours = hg_flow_find(&host, &p->key), theirs;
+	struct hg_flow *ours = hg_flow_find(&host, &p->key, 0), theirs;
 	int table = r->other->flow(r->other, &p->key, &theirs);
 
 	if (!ours || !hg_flow_is_alive(&host.config, p->key.proto, ours, host.now_s))

@@ -147,8 +147,8 @@ static void keep_age(struct testrun *t)
 	shift_tables(t, by);
 	get(t, SLOTS, 0, &t->slots);
 	for (int i = 0; i < HG_SLOTS; i++)
-		if (t->slots.used_s[i])
-			t->slots.used_s[i] += by;
+		if (t->slots.used[i])
+			t->slots.used[i] += by << HG_SLOT_BITS;
 	set(t, SLOTS, 0, &t->slots);
 	get(t, MOMENTS, 0, &moments);
 	moments.seen_s += by;

@@ -61,7 +61,7 @@ static struct hg_moments *hg_host_moments(struct hg_host *h)
 
 static __u32 *hg_host_slot(struct hg_host *h, __u32 hash)
 {
-	return &h->slots.used_s[hash & (HG_SLOTS - 1)];
+	return &h->slots.used[hash & (HG_SLOTS - 1)];
 }
 
 static struct hg_rate *hg_host_rate(struct hg_host *h, __u32 kind)

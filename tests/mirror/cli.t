@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command line: what it makes, what it refuses and how it says so."""
+import json, os, shutil, subprocess, sys
+sys.path.insert(0, os.path.dirname(__file__))
+from pgworld import BUILD, TOP, equal, ok, done
+from world import MODEL, World
+
+w = World()
+
+
+def fails(code, text, *args, conf=None):
+    r = subprocess.run([BUILD + "/heliograph-mirror", "-c", conf or w.conf, *args], capture_output=True, text=True)
+    ok(r.returncode == code and text in r.stderr, f"{' '.join(args)[:60]}: {code}, {text}", f"{r.returncode} {r.stderr}")
+
+
+def openssl(*args):
+    r = subprocess.run(["openssl", *args], capture_output=True, text=True)
+    return r.stdout + r.stderr
+
+
+def mode(path):
+    return oct(os.stat(path).st_mode & 0o777)
+
+
+# Authority
+key = open(w.dir + "/ca/ca.key").read()
+equal([mode(w.dir + "/ca/" + f) for f in ("ca.key", "mirror.key", "ca.crt", "ca.crl")], ["0o600", "0o600", "0o644", "0o644"], "keys are for their owner only")
+fails(1, "ca.key: File exists", "ca", "init", w.dir + "/ca")
+equal(open(w.dir + "/ca/ca.key").read(), key, "a second ca init changes nothing")
+w.run("ca", "server", "collector", "--san", "DNS:collector.example.org", "--san", "IP:192.0.2.1", "--out", w.dir + "/srv")
+text = openssl("x509", "-in", w.dir + "/srv/collector.crt", "-noout", "-text")
+ok("DNS:collector.example.org, IP Address:192.0.2.1" in text and "TLS Web Server Authentication" in text, "ca server: names and purpose", text)
+ok("OK" in openssl("verify", "-CAfile", w.dir + "/ca/ca.crt", w.dir + "/srv/collector.crt"), "signed by the authority")
+fails(1, "--san is DNS:name or IP:address", "ca", "server", "x", "--san", "example.org")
+fails(2, "at least one --san", "ca", "server", "x")
+
+# Devices
+bundle = w.dir + "/bundles/d1"
+w.device("d1")
+equal(sorted(os.listdir(bundle)), ["ca.crt", "device.crt", "device.key", "heliographd.conf-snippet"], "a bundle is complete")
+equal((mode(bundle), mode(bundle + "/device.key")), ("0o700", "0o600"), "and closed")
+text = openssl("x509", "-in", bundle + "/device.crt", "-noout", "-text")
+ok("URI:urn:heliograph:device:d1\n" in text and "TLS Web Client Authentication" in text and "CN = d1" in text, "its certificate says who it is", text)
+size = len(subprocess.run(["openssl", "x509", "-in", bundle + "/device.crt", "-outform", "DER"], capture_output=True).stdout)
+ok(size < 450, f"in {size} bytes")
+ok("[mirror]\nhost = localhost\nport = 4646\n" in open(bundle + "/heliographd.conf-snippet").read(), "the snippet names the mirror")
+fails(1, "File exists; name a new directory", "device", "add", "d1", "--model", "thermo", "--out", bundle)
+fails(1, "device d1 exists", "device", "add", "d1", "--model", "thermo", "--out", w.dir + "/x")
+fails(1, "model nonsense is not known", "device", "add", "d2", "--model", "nonsense", "--out", w.dir + "/x")
+ok(not os.path.exists(w.dir + "/x"), "what was refused leaves no bundle")
+fails(2, "wants a UID", "device", "add", "../d", "--model", "thermo")
+fails(2, "and --model", "device", "add", "d3")
+ok("d1" in w.run("device", "list") and "d1" not in w.run("device", "list", "--model", "x"), "device list")
+ok("device add" in w.run("device", "show", "d1"), "device show tells its history")
+fails(1, "no device nobody", "device", "show", "nobody")
+fails(1, "is not in quarantine", "device", "release", "d1")
+w.run("device", "revoke", "d1")
+serial = openssl("x509", "-in", bundle + "/device.crt", "-noout", "-serial").strip().split("=")[1]
+crl = openssl("crl", "-in", w.dir + "/ca/ca.crl", "-noout", "-text")
+ok(serial in crl.replace(":", "").upper(), "device revoke puts the certificate on the list", crl)
+ok("revoked" in openssl("verify", "-crl_check", "-CAfile", w.dir + "/ca/ca.crt", "-CRLfile", w.dir + "/ca/ca.crl", bundle + "/device.crt"), "by which anybody refuses it")
+os.remove(w.dir + "/ca/ca.crl")
+ok("1 revoked" in w.run("ca", "crl") and os.path.exists(w.dir + "/ca/ca.crl"), "ca crl writes it again")
+
+# Models
+for at, change in [
+        ("/@type", {"@type": "Thing"}), ("/hg:model", {"hg:model": "no blanks"}), ("/links2", {"links2": 1}),
+        ("/properties/a b", {"properties": {"a b": {"type": "null"}}}),
+        ("/properties/p/type: is missing", {"properties": {"p": {}}}),
+        ("/properties/p/type: unknown type \"float\"", {"properties": {"p": {"type": "float"}}}),
+        ("/properties/p/oneOf: keyword is not enforced", {"properties": {"p": {"type": "string", "oneOf": []}}}),
+        ("/properties/p/minimum: must be a number", {"properties": {"p": {"type": "number", "minimum": "1"}}}),
+        ("/properties/p/pattern: invalid regular expression", {"properties": {"p": {"type": "string", "pattern": "("}}}),
+        ("/properties/p/items/type", {"properties": {"p": {"type": "array", "items": {"type": "x"}}}}),
+        ("/properties/p/properties/q/type", {"properties": {"p": {"type": "object", "properties": {"q": {"type": "x"}}}}}),
+        ("/properties/p/hg:owner", {"properties": {"p": {"type": "null", "hg:owner": "me"}}}),
+        ("/properties/setpoint/hg:owner: devices of this model exist", {"properties": {"setpoint": {"type": "number", "hg:owner": "device"}}}),
+        ("/actions/$set", {"actions": {"$set": {}}}),
+        ("/actions/a/input/type", {"actions": {"a": {"input": {"type": "x"}}}}),
+        ("/actions/a/hg:deliverWithin: \"soon\" is not a duration", {"actions": {"a": {"hg:deliverWithin": "soon"}}})]:
+    r = w.model(dict(MODEL, **change), check=False)
+    ok(r.returncode == 1 and at in r.stderr, f"model: {at}", r.stderr)
+equal(w.pg.sql("SELECT thing_model->'properties'->'setpoint'->>'maximum' FROM heliograph.model WHERE model = 'thermo'"), "30", "a refused model changes nothing")
+with open(w.dir + "/bad.json", "w") as f:
+    f.write('{\n "a": 1,\n "a": 2}')
+fails(1, "bad.json:3:", "model", "add", w.dir + "/bad.json")
+fails(1, "No such file", "model", "add", w.dir + "/none.json")
+ok("thermo" in w.run("model", "list"), "model list")
+
+# Tokens
+t = w.token("app", "--right", "read", "--right", "write", "--model", "thermo")
+ok(t.startswith("hg_") and len(t) == 46, "token add prints the token", t)
+out = w.run("token", "list")
+ok(t not in out and "read:model=thermo write:model=thermo" in out, "token list shows rights, not tokens", out)
+fails(1, "token app exists", "token", "add", "app", "--right", "read")
+fails(2, "--right is read, write or invoke", "token", "add", "x", "--right", "all")
+fails(2, "--right is read, write or invoke", "token", "add", "x")
+fails(1, "no device nobody", "token", "add", "x", "--right", "read", "--device", "nobody")
+fails(1, "no token x", "token", "revoke", "x")
+w.run("token", "revoke", "app")
+fails(1, "not revoked already", "token", "revoke", "app")
+
+# Migrations
+equal(w.run("migrate"), "", "migrating again does nothing")
+migrations = w.dir + "/sql"
+shutil.copytree(TOP + "/mirror/sql", migrations)
+conf = w.dir + "/other.conf"
+with open(w.conf) as f, open(conf, "w") as g:
+    g.write(f.read().replace(TOP + "/mirror/sql", migrations).replace("[database]", "[database]\nschema = other"))
+two = [subprocess.Popen([BUILD + "/heliograph-mirror", "-c", conf, "migrate"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+outs = [p.communicate()[0] for p in two]
+equal(([p.returncode for p in two], sum(o.count("applied") for o in outs)), ([0, 0], len(os.listdir(migrations))), "two at once: each file is applied once")
+with open(migrations + "/9000-bad.sql", "w") as f:
+    f.write("CREATE TABLE half (a int);\n\nCREATE TABBLE x;\n")
+fails(1, '9000-bad.sql:3: ERROR:  syntax error at or near "TABBLE"', "migrate", conf=conf)
+equal(w.pg.sql("SELECT to_regclass('other.half') IS NULL"), "t", "a migration that fails is not half applied")
+os.remove(migrations + "/9000-bad.sql")
+with open(migrations + "/0001-tables.sql", "a") as f:
+    f.write("-- edited\n")
+fails(1, "was edited after it had been applied", "migrate", conf=conf)
+
+# Usage, configuration, surroundings
+fails(2, "", "nonsense")
+fails(2, "no such option", "device", "list", "--nonsense", "x")
+fails(2, "wants a value", "device", "list", "--model")
+fails(2, "given twice", "device", "list", "--model", "x", "--model", "y")
+fails(2, "one word too many", "migrate", "x")
+fails(2, "argument is missing", "device", "revoke")
+fails(3, "none.conf", "migrate", conf=w.dir + "/none.conf")
+for line, text in [("[sync]\nlistne = x\n", "bad.conf:2"), ("[database]\nconnections = 0\n", "bad.conf:2"), ("[http]\nbody_max = 1X\n", "bad.conf:2")]:
+    with open(w.dir + "/bad.conf", "w") as f:
+        f.write(line)
+    fails(3, text, "serve", conf=w.dir + "/bad.conf")
+with open(w.conf) as f, open(conf, "w") as g:
+    g.write(f.read().replace(w.pg.conninfo, "host=/nonexistent dbname=x"))
+fails(4, "database:", "migrate", conf=conf)
+fails(4, "database:", "device", "list", conf=conf)
+with open(w.conf) as f, open(conf, "w") as g:
+    g.write(f.read().replace("[database]", "[database]\nschema = empty"))
+fails(1, 'run "heliograph-mirror migrate"?', "device", "list", conf=conf)
+w.serve()
+fails(1, "cannot listen", "serve")
+os.chmod(w.dir + "/ca/mirror.key", 0o644)
+fails(3, "chmod 600", "serve")
+equal(w.stop(), 0, "the mirror ends on SIGTERM")
+done()

@@ -6,9 +6,9 @@ While a prober sends what must not arrive, and a session of the device goes on: 
 attached again, another release of it, one with other maps, in every mode; and attachers are killed
 at many places on their way. Not one packet of the prober may arrive, and the session must not fail.
 """
+import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -101,7 +101,7 @@ def programs(guard):
     out = {}
     for name in os.listdir(guard.pins + "/programs"):
         p = run("bpftool", "-j", "prog", "show", "pinned", f"{guard.pins}/programs/{name}")
-        out[name] = __import__("json").loads(p.stdout)["id"]
+        out[name] = json.loads(p.stdout)["id"]
     return out
 
 
@@ -144,7 +144,8 @@ def takeovers(tap, w, prober, talker):
     tap.ok(was and was <= now, "attached again: the flows stay", was, now)
     opened = [f for f in guard.flows() if f["remote_port"] == session.SERVER][0]
     w.guard("native", object=OTHER).on()
-    tap.ok(not set(programs(guard).values()) & set(before.values()), "another release replaces them")
+    tap.ok(not set(programs(guard).values()) & set(before.values()),
+           "another release replaces them")
     after = [f for f in guard.flows() if f["remote_port"] == session.SERVER][0]
     tap.ok(after["packets_out"] >= opened["packets_out"], "and the flows stay", opened, after)
     tap.ok(not prober.leaked() and talker.works(), "no gap and no break so far")
@@ -216,7 +217,7 @@ def off(tap, w, guard, prober):
     maps = []
     for name in os.listdir(guard.pins + "/maps"):
         p = run("bpftool", "-j", "map", "show", "pinned", f"{guard.pins}/maps/{name}")
-        maps.append(__import__("json").loads(p.stdout)["id"])
+        maps.append(json.loads(p.stdout)["id"])
     guard.off()
     tap.equal(left_over(w, guard), [], "off: no pin, no program on the interface, no qdisc")
     tap.ok(ids_gone("prog", progs) and ids_gone("map", maps),

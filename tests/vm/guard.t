@@ -25,8 +25,8 @@ MODES = ("native", "generic", "tc", "l3")
 PROGRAMS = ("ip", "nsenter", "ethtool", "mount", "umount", "python3")
 BOOT_S = 400  # ten times what it takes on an idle machine
 # What functional.t imports, and what the interpreter imports on the way, late.
-PYTHON = ("atexit contextlib ctypes encodings.ascii encodings.idna encodings.utf_8 errno fcntl json "
-          "os select shutil signal socket struct subprocess threading time traceback").split()
+PYTHON = ("atexit contextlib ctypes encodings.ascii encodings.idna encodings.utf_8 errno fcntl "
+          "json os select shutil signal socket struct subprocess threading time traceback").split()
 
 
 def cache():
@@ -143,7 +143,8 @@ def main():
         initramfs(tmp + "/root", tmp + "/kernel", tmp + "/initrd")
         console = boot(kernel, tmp + "/initrd")
     said = re.findall(r"^guest: (.*)$", console, re.M)
-    tap.ok(any(s.startswith("kernel " + RELEASE) for s in said), "the guest runs " + package, console)
+    tap.ok(any(s.startswith("kernel " + RELEASE) for s in said), "the guest runs " + package,
+           console)
     results = re.findall(r"^(not ok|ok) \d+ - (.*)$", console, re.M)
     for good, name in results:
         tap.ok(good == "ok", f"{RELEASE}: {name}")

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+$(eval $(call program,tests/bench/frames,tests/bench/frames.c,-lbpf))
+$(eval $(call program,tests/bench/rr,tests/bench/rr.c,))
+tests += $(O)/tests/bench/frames.bpf.o
+$(O)/tests/bench/%.bpf.o: tests/bench/%.bpf.c tests/bench/frames.h $(O)/.flags
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(bpf-flags) -c -o $@ $<

@@ -163,8 +163,10 @@ static void print_guard(const json_t *guard)
 		return;
 	}
 	printf("guard     %s on", str(guard, "policy"));
-	json_array_foreach ((json_t *)list, i, one)
+	for (i = 0; i < json_array_size(list); i++) {
+		one = json_array_get(list, i);
 		printf(" %s (%s)", str(one, "name"), str(one, "mode"));
+	}
 	printf("; %lld passed in, %lld dropped\n", num(guard, "passed"), num(guard, "dropped"));
 }
 
@@ -338,7 +340,7 @@ static int cmd_list(void *ctx, int argc, char **argv)
 {
 	struct hg_cli *cli = ctx;
 	struct hg_client *c;
-	json_t *all, *one;
+	json_t *all;
 	int code, ret;
 	size_t i;
 
@@ -356,8 +358,8 @@ static int cmd_list(void *ctx, int argc, char **argv)
 	hg_client_close(c);
 	if (cli->json)
 		return print_json(all);
-	json_array_foreach (all, i, one)
-		print_property(one);
+	for (i = 0; i < json_array_size(all); i++)
+		print_property(json_array_get(all, i));
 	json_decref(all);
 	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
 }

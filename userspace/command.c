@@ -49,7 +49,7 @@ struct run {
 
 struct hg_commands {
 	struct hg_agent *agent;
-	LIST_HEAD(, run) runs;
+	LIST_HEAD(runs, run) runs;
 	unsigned int n_runs;
 	bool ended;	/* something has, and the sync is to be told */
 	bool recovered; /* what a crash left in state executing is dealt with */
@@ -268,7 +268,7 @@ static int take_entry(void *ctx, const struct hg_journal_entry *e)
 	struct hg_commands *c = ctx;
 	struct run *r;
 
-	LIST_FOREACH (r, &c->runs, link) {
+	for (r = LIST_FIRST(&c->runs); r; r = LIST_NEXT(r, link)) {
 		if (r->seq == e->seq) /* ended, but not written: still received if it never ran */
 			return 0;
 	}
@@ -294,7 +294,7 @@ static struct run *find(struct hg_commands *c, enum run_state state)
 {
 	struct run *r, *oldest = NULL;
 
-	LIST_FOREACH (r, &c->runs, link) {
+	for (r = LIST_FIRST(&c->runs); r; r = LIST_NEXT(r, link)) {
 		if (r->state == state && (!oldest || r->seq < oldest->seq))
 			oldest = r;
 	}

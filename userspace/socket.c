@@ -32,7 +32,7 @@
 struct hg_socket {
 	struct hg_agent *agent;
 	struct evconnlistener *listener;
-	LIST_HEAD(, hg_socket_client) clients;
+	LIST_HEAD(clients, hg_socket_client) clients;
 	uint64_t n_clients;
 	struct event *reap; /* frees doomed clients, from the loop, when nobody holds them */
 	char path[108];
@@ -389,7 +389,7 @@ void hg_socket_changed(struct hg_socket *s, struct hg_slice name)
 		return;
 	change.agent = s->agent;
 	snprintf(text, sizeof(text), "%.*s", (int)name.len, (const char *)name.ptr);
-	LIST_FOREACH (c, &s->clients, link) {
+	for (c = LIST_FIRST(&s->clients); c; c = LIST_NEXT(c, link)) {
 		if (c->doomed || !wants(c, text))
 			continue;
 		if (!change.json && hg_store_get(s->agent->store, name, take_change, &change))

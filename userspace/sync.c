@@ -41,7 +41,7 @@ struct hg_sync {
 	bool backing_off;
 	bool again; /* something came up during the session */
 	bool again_at_once;
-	TAILQ_HEAD(, waiter) waiters;
+	TAILQ_HEAD(waiters, waiter) waiters;
 	size_t n_waiters;
 	unsigned int failed[HG_SYNC_FAILURES]; /* in a row, since the last good session */
 	uint64_t good, bad, ended_ms, good_ms;
@@ -253,7 +253,7 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 
 	if (s->session)
 		return;
-	TAILQ_FOREACH (w, &s->waiters, link)
+	for (w = TAILQ_FIRST(&s->waiters); w; w = TAILQ_NEXT(w, link))
 		w->armed = true;
 	s->session = hg_session_new(&o);
 	if (!s->session) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* libheliograph against a real agent: each call, its errors, events, and an agent that goes away. */
+/* libheliograph with a real agent: each call, its errors, events, an agent that goes away. */
 #include "../tap.h"
 
 #include <errno.h>

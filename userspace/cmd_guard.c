@@ -22,14 +22,15 @@ static const char *const states[] = { "opening", "established", "closing" };
 static int failed(int ret, const char *what, const char *err)
 {
 	fprintf(stderr, "heliograph: guard %s: %s\n", what, *err ? err : strerror(-ret));
-	switch (ret) {
-	case -EPERM:
-	case -EACCES:
-		return HG_EXIT_DENIED;
-	case -ENOENT:
-		return HG_EXIT_UNAVAILABLE;
-	}
-	return HG_EXIT_FAILED;
+	return ret == -EPERM || ret == -EACCES ? HG_EXIT_DENIED : HG_EXIT_FAILED;
+}
+
+/* Of what works on a guard that is there: -ENOENT is that there is none. */
+static int failed_on_pinned(int ret, const char *what, const char *err)
+{
+	int status = failed(ret, what, err);
+
+	return ret == -ENOENT ? HG_EXIT_UNAVAILABLE : status;
 }
 
 static int usage(const char *what)
@@ -109,7 +110,7 @@ static int guard_off(void *ctx, int argc, char **argv)
 	if (argc > 1)
 		return usage("off");
 	ret = host->detach(conf->guard.pin_dir, err, sizeof(err));
-	return ret ? failed(ret, "off", err) : HG_EXIT_OK;
+	return ret ? failed_on_pinned(ret, "off", err) : HG_EXIT_OK;
 }
 
 struct status {
@@ -225,7 +226,7 @@ static int guard_status(void *ctx, int argc, char **argv)
 		return usage("status [--json]");
 	ret = status_read(conf->guard.pin_dir, &s, err, sizeof(err));
 	if (ret)
-		return failed(ret, "status", err);
+		return failed_on_pinned(ret, "status", err);
 	if (json)
 		status_print_json(&s);
 	else
@@ -250,7 +251,7 @@ static int guard_policy(void *ctx, int argc, char **argv)
 	if (!ret)
 		ret = host->set_policy(g, policy);
 	host->close(g);
-	return ret ? failed(ret, "policy", err) : HG_EXIT_OK;
+	return ret ? failed_on_pinned(ret, "policy", err) : HG_EXIT_OK;
 }
 
 struct flows_out {
@@ -320,7 +321,7 @@ static int guard_flows(void *ctx, int argc, char **argv)
 	out.now = now.tv_sec;
 	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
 	if (ret)
-		return failed(ret, "flows", err);
+		return failed_on_pinned(ret, "flows", err);
 	out.list = json ? json_array() : NULL;
 	ret = host->flows(g, flow_print, &out);
 	host->close(g);
@@ -329,7 +330,7 @@ static int guard_flows(void *ctx, int argc, char **argv)
 		putchar('\n');
 	}
 	json_decref(out.list);
-	return ret ? failed(ret, "flows", err) : HG_EXIT_OK;
+	return ret ? failed_on_pinned(ret, "flows", err) : HG_EXIT_OK;
 }
 
 static int guard_probe(void *ctx, int argc, char **argv)

@@ -57,7 +57,8 @@ def temp_dir():
 class Postgres:
     """initdb in a new directory, socket only, destroyed at exit."""
 
-    def __init__(self):
+    def __init__(self, fsync="off"):
+        self.fsync = fsync
         self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
         self.dir = temp_dir()
         self.data = os.path.join(self.dir, "data")
@@ -79,7 +80,7 @@ class Postgres:
         with open(os.path.join(self.dir, "log"), "ab") as log:
             self.proc = subprocess.Popen(
                 self.user + [self.bin + "/postgres", "-D", self.data, "-k", self.dir, "-c", "listen_addresses=",
-                             "-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c", "fsync=off",
+                             "-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c", "fsync=" + self.fsync,
                              "-c", "max_wal_size=256MB", "-c", "log_min_messages=warning"],
                 stdout=log, stderr=log, cwd="/", start_new_session=True)
         wait_for(lambda: subprocess.run([self.bin + "/pg_isready", "-q", "-h", self.dir]).returncode == 0,

@@ -6,6 +6,10 @@ TOP = os.environ.get("HG_TOP") or os.path.abspath(os.path.join(os.path.dirname(_
 BUILD = os.environ.get("HG_BUILD") or os.path.join(TOP, "build")
 _count = _failed = 0
 
+# What was started dies with this process (here, or by --pdeathsig); directories go at exit.
+for _signal in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(_signal, lambda number, frame: sys.exit(128 + number))
+
 
 def ok(good, name, why=""):
     global _count, _failed
@@ -64,7 +68,7 @@ class Postgres:
         self.data = os.path.join(self.dir, "data")
         user = pwd.getpwnam("postgres")
         os.chown(self.dir, user.pw_uid, user.pw_gid)
-        self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+        self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else ["setpriv"]
         subprocess.run(self.user + [self.bin + "/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N",
                                     "--no-instructions", "-E", "UTF8", "--locale=C"],
                        check=True, stdout=subprocess.DEVNULL, cwd="/")
@@ -79,7 +83,7 @@ class Postgres:
     def start(self):
         with open(os.path.join(self.dir, "log"), "ab") as log:
             self.proc = subprocess.Popen(
-                self.user + [self.bin + "/postgres", "-D", self.data, "-k", self.dir, "-c", "listen_addresses=",
+                self.user + ["--pdeathsig", "KILL", self.bin + "/postgres", "-D", self.data, "-k", self.dir, "-c", "listen_addresses=",
                              "-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c", "fsync=" + self.fsync,
                              "-c", "max_wal_size=256MB", "-c", "log_min_messages=warning"],
                 stdout=log, stderr=log, cwd="/", start_new_session=True)
@@ -89,7 +93,7 @@ class Postgres:
     def stop(self, sig=signal.SIGQUIT):
         if self.proc and self.proc.poll() is None:
             self.proc.send_signal(sig)
-            self.proc.wait(30)
+            self.proc.wait(60)
 
     @staticmethod
     def gone(pid):

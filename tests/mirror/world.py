@@ -79,7 +79,7 @@ class World:
 
     def serve(self):
         with open(self.dir + "/log", "ab") as log:
-            self.proc = subprocess.Popen([BUILD + "/heliograph-mirror", "-c", self.conf, "serve"],
+            self.proc = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", BUILD + "/heliograph-mirror", "-c", self.conf, "serve"],
                                          stdout=log, stderr=log)
         wait_for(self.healthy, "the mirror", 30)
         return self

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Captures of real devices through the core and, in step, through XDP and tc egress. A judge of its
- * own, which knows tuples only, says for most inbound packets what must come of them: an answer on a
- * tuple on which the device sent a moment ago gets in; what comes on a tuple on which it never sent
- * does not.
+ * own, which knows tuples only, says for most inbound packets what must come of them: an answer on
+ * a tuple on which the device sent a moment ago gets in; what comes on a tuple on which it never
+ * sent does not.
  *
  * What a guarded device would not have sent is left out: its answers to connections that the guard
- * does not let in. Payload that the publisher of a capture cut off is zeros here, so that every frame
- * has the length it had on the wire.
+ * does not let in. Payload that the publisher of a capture cut off is zeros here, so that every
+ * frame has the length it had on the wire.
  *
  * The captures are not part of the tree. They are looked for in $HG_DATA, else ../shared/data.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of cases in BPF, in step with the core: XDP, tc, and tc without link header must give the
- * same reason, flow and windows after every packet; so must packets changed at random.
+ * The table of cases in BPF, in step with the core: XDP, tc, and tc without link header must give
+ * the same reason, flow and windows after every packet; so must packets changed at random.
  */
 #include "../tap.h"
 #include "testrun.h"

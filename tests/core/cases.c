@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of cases: what the guard lets in and what not. Words of frames: frames.h; the world they
- * happen in: play.c. "sweep" tries every shorter beginning of the frame too.
+ * The table of cases: what the guard lets in and what not. Words of frames: frames.h; the world
+ * they happen in: play.c. "sweep" tries every shorter beginning of the frame too.
  */
 #include "play.h"
 

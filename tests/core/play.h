@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plays the table of cases through the core, and in step through another host if there is one, whose
- * every reason, flow and window must be the same.
+ * Plays the table of cases through the core, and in step through another host if there is one,
+ * whose every reason, flow and window must be the same.
  */
 #ifndef HG_TESTS_PLAY_H
 #define HG_TESTS_PLAY_H

@@ -160,6 +160,7 @@ help:
 	@echo 'make demo        show the main job end to end (root; installs what is missing)'
 	@echo 'make check       pass all tests (root; installs what is missing); T=FILE... for some, SAN=1 for sanitizers'
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
+	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'
 	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

@@ -95,11 +95,11 @@ static int set_number(const struct hg_conf_key *k, union hg_conf_value *v, const
 	char low[32], high[32];
 
 	if (rc == -EINVAL)
-		return refuse(why, "\"%s\" is not %s", text, forms[k->type]);
+		return refuse(why, "\"%.64s\" is not %s", text, forms[k->type]);
 	if (rc || number < k->min || number > max) {
 		put_number(low, sizeof(low), k->min, units_of(k->type));
 		put_number(high, sizeof(high), max, units_of(k->type));
-		return refuse(why, "%s is out of range; allowed is %s to %s", text, low, high);
+		return refuse(why, "%.64s is out of range; allowed is %s to %s", text, low, high);
 	}
 	v->number = number;
 	return 0;
@@ -116,7 +116,7 @@ static int set_bool(const struct hg_conf_key *k, union hg_conf_value *v, const c
 			return 0;
 		}
 	}
-	return refuse(why, "\"%s\" is not a switch; write yes or no", text);
+	return refuse(why, "\"%.64s\" is not a switch; write yes or no", text);
 }
 
 static int set_enum(const struct hg_conf_key *k, union hg_conf_value *v, const char *text,
@@ -132,7 +132,7 @@ static int set_enum(const struct hg_conf_key *k, union hg_conf_value *v, const c
 		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i ? ", " : "",
 			 k->names[i]);
 	}
-	return refuse(why, "\"%s\" is not known; write one of %s", text, all);
+	return refuse(why, "\"%.64s\" is not known; write one of %s", text, all);
 }
 
 /* A text of the right length as a new string in *out; NULL for "" where that means absent. */

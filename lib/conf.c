@@ -17,7 +17,13 @@
 #include "conf-value.h"
 #include "nearest.h"
 
-#define LINE_MAX_BYTES 197 /* inih as commonly built has room for 200: with CR, LF and NUL */
+#define LINE_SIZE 2048 /* of a line with its newline and NUL: room for a long conninfo */
+
+/*
+ * Debian's inih lets its user choose; where it does not, lines have the 200 bytes it was built
+ * with.
+ */
+extern int ini_max_line __attribute__((weak));
 
 /* What a row of the table has got so far. */
 struct slot {
@@ -89,9 +95,9 @@ static char *line_reader(char *out, int size, void *ctx)
 	/* Without this inih could take an indented line for more of the value before it. */
 	s += strspn(s, " \t");
 	len = (ssize_t)strcspn(s, "\r\n");
-	if (len > LINE_MAX_BYTES || len + 2 > size) {
+	if (len + 2 > size) {
 		fail(l, l->line, NULL, NULL, "line has %zd bytes; at most %d are allowed", len,
-		     LINE_MAX_BYTES);
+		     size - 2);
 		return NULL;
 	}
 	memcpy(out, s, (size_t)len);
@@ -184,8 +190,11 @@ static void fill(struct load *l)
 
 static void parse(struct load *l)
 {
-	int bad = ini_parse_stream(line_reader, l, (ini_handler)handle, l);
+	int bad;
 
+	if (&ini_max_line)
+		ini_max_line = LINE_SIZE;
+	bad = ini_parse_stream(line_reader, l, (ini_handler)handle, l);
 	if (bad < 0)
 		fail(l, 0, NULL, NULL, "out of memory");
 	if (bad > 0 && (!l->failed || bad < l->failed_line)) { /* inih goes on after a bad line */

@@ -199,9 +199,11 @@ class Campaign:
 
     def chaos(self, rng):
         until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
+        first = rng.sample(list(self.daemons), len(self.daemons))  # each at least once
+        while first or time.monotonic() < until:
             time.sleep(rng.uniform(0.02, 0.7))
-            names = rng.choices(list(self.daemons), weights=(2, 4, 1, 4), k=rng.choice((1, 1, 1, 2)))
+            names = [first.pop()] if first else rng.choices(list(self.daemons), weights=(2, 4, 2, 5),
+                                                            k=rng.choice((1, 1, 1, 2)))
             for name in dict.fromkeys(names):
                 self.daemons[name].kill()
             time.sleep(rng.uniform(0, 0.4))

@@ -12,7 +12,8 @@ ns_add box
 pg_start
 interval=500ms interval_min=100ms interval_soon=50ms backoff_min=50ms backoff_max=500ms
 model_file=$tmp/model.json
-jq '.properties.note = { type: "string", readOnly: true, "hg:owner": "device" }' \
+jq '.properties.note = { type: "string", readOnly: true, "hg:owner": "device" }
+	| .properties.config = { type: "string", "hg:owner": "mirror" }' \
 	"$HG_TOP/scripts/demo.d/model.json" >"$model_file"
 commands_dir=$tmp/commands.d
 mkdir "$commands_dir"
@@ -44,7 +45,10 @@ check "full: the value is not half-applied" eval '! agent dev1 property get note
 # A small value fits into what the store has in reserve, or is refused: never both.
 if agent dev1 property set temperature 21 >/dev/null 2>&1; then kept=21; else kept=20; fi
 check "full: the last value that was acknowledged stands" device_has temperature $kept
-check "full: the application can still write" eval 'http PUT /things/dev1/properties/limit 50'
+# What comes together is taken together: a large value makes the small one and the command wait.
+config=$(printf '"%014000d"' 0)
+check "full: the application can still write" http PUT /things/dev1/properties/config "$config"
+check "full: and again" http PUT /things/dev1/properties/limit 50
 http POST /things/dev1/actions/selftest '{}' >"$tmp/action"
 href=$(jq -r .href "$tmp/action")
 href=/${href#*://*/}
@@ -53,7 +57,7 @@ check "full: the agent says it in its log" wait_for 10 complained
 agent dev1 sync now >"$tmp/out" 2>&1
 check "full: a session that brings something fails" [ "$?" != 0 ]
 check "full: the agent goes on" agent dev1 status
-check "full: the change is not half-applied" eval '! device_has limit 50'
+check "full: nothing is half-applied" eval '! device_has limit 50 && ! agent dev1 property get config'
 is "full: the command did not run" "$(wc -l <"$tmp/runs")" 0
 
 rm "$tmp/dev1/state/fill"
@@ -61,7 +65,8 @@ check "room again: a value is kept" agent dev1 property set temperature 70
 check "room again: also a large one" agent dev1 property set note "$note"
 check "room again: the mirror gets both" wait_for 15 mirror_has note "$note"
 check "room again: the mirror gets it" wait_for 15 mirror_has temperature 70
-check "room again: the application's change arrives" wait_for 15 device_has limit 50
+check "room again: the application's changes arrive" \
+	eval 'wait_for 15 device_has limit 50 && device_has config "$config"'
 ended() { http GET "$href" | jq -e '.status == "completed"'; }
 check "room again: the command runs" wait_for 15 ended
 is "room again: it ran once" "$(wc -l <"$tmp/runs")" 1

@@ -11,7 +11,7 @@
 #               ($tmp/NAME.log is what it printed; its pid is `pid NAME`)
 #   network     ns_add NAME  in_ns NAME CMD..  link_add NS IF ADDR/LEN NS IF ADDR/LEN  route_add
 #               router_on NS  nat_on NS IF  topology  (topology.sh: drawing)
-#   mounts      bpffs_add DIR
+#   mounts      bpffs_add DIR  tmpfs_add DIR SIZE
 #   PostgreSQL  pg_start  pg_stop  pg_kill9  pg_restart  (private; unix socket; sets PGHOST)
 #   PKI         pki_ca DIR  pki_server DIR NAME HOST..  pki_device DIR UID  (plain openssl)
 #
@@ -221,6 +221,15 @@ bpffs_add() {
 	mkdir -p "$1"
 	critical=1
 	mount -t bpf bpf "$1" || exit 1
+	undo "umount $1"
+	critical_end
+}
+
+# tmpfs_add DIR SIZE: a file system of its own, to be filled.
+tmpfs_add() {
+	mkdir -p "$1"
+	critical=1
+	mount -t tmpfs -o "size=$2,mode=700" tmpfs "$1" || exit 1
 	undo "umount $1"
 	critical_end
 }

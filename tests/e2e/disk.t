@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The device's disk is full: what cannot be kept is refused and not acknowledged, nothing breaks, and
 # when there is room again everything arrives without a restart.
+# shellcheck disable=SC2034 # tests/daemons.sh reads what is set here
 set -u
 HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$HG_TOP/tests/lib.sh"
@@ -22,11 +23,7 @@ chmod 755 "$commands_dir/selftest"
 : >"$tmp/runs"
 check "the mirror answers" mirror_up
 check "dev1 is enrolled" device_make dev1
-mkdir "$tmp/dev1/state"
-critical=1
-mount -t tmpfs -o size=1m,mode=700 tmpfs "$tmp/dev1/state"
-undo "umount $tmp/dev1/state"
-critical_end
+tmpfs_add "$tmp/dev1/state" 1m
 device_up dev1 box
 check "dev1 synchronises" wait_for 15 agent dev1 sync now
 check "a value is kept" agent dev1 property set temperature 20

@@ -5,6 +5,7 @@
 # change is on both sides, every command has ended, and none ran twice (history.py judges).
 #
 # HG_SEED=N repeats an order of kills; HG_FAULT_SECONDS=N makes the campaign longer.
+# shellcheck disable=SC2034 # tests/daemons.sh reads what is set here
 set -u
 HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$HG_TOP/tests/lib.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Who is who: another device's UID, a foreign authority's certificate, a certificate revoked in the
 # middle of its life, and two agents with one identity. Each is refused, and both sides say why.
+# shellcheck disable=SC2034 # tests/daemons.sh reads what is set here
 set -u
 HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$HG_TOP/tests/lib.sh"

@@ -47,7 +47,10 @@ child() {
 	wait_for 10 test -s "$tmp/child.out"
 	child_suffix=$(cat "$tmp/child.out")
 	[ $# = 1 ] || kill -"$2" "$child_pid"
-	wait_for 10 gone "$child_pid"
+	wait_for 20 gone "$child_pid" || {
+		diag "it does not end; it does: $(ps -o pid,stat,wchan:20,args --ppid "$child_pid" --pid "$child_pid")"
+		kill -9 "$child_pid"
+	}
 	wait "$child_pid"
 	child_status=$?
 	leftovers "${child_suffix:-none}" >"$tmp/left"

@@ -296,6 +296,7 @@ static void finish(struct hg_session *s)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(s->bev);
 
+	cork(bufferevent_getfd(s->bev), 1);	      /* close() sends the alert with the FIN */
 	SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); /* do not wait for theirs */
 	SSL_shutdown(ssl);
 	end(s, HG_SYNC_OK, "%zu sent, %zu received, %zu commands, %zu reports, %zu rounds%s",

@@ -27,14 +27,15 @@
 #include "udp.h"
 
 #define SOCKETS_MAX 16
-#define BATCH 64 /* datagrams per wake-up of a socket; the loop has other work */
+#define UNKNOWN_MAX 4096 /* key ids of nobody, remembered for a moment, apart from the good ones */
+#define BATCH 64	 /* datagrams per wake-up of a socket; the loop has other work */
 
 struct hg_ingest {
 	struct hg_ingest_options o;
 	X509_STORE *trust;
 	EVP_PKEY *key;
 	struct hg_lines *lines;
-	struct hg_keys *keys;
+	struct hg_keys *keys, *unknown;
 	struct hg_rates *rates;
 	struct hg_rate enrolments, signatures;
 	struct hg_audit *audit;
@@ -194,17 +195,25 @@ static void store(struct request *r, const struct hg_alarm *a)
 	free(targets);
 }
 
+/* Takes one from the budget of signatures, checked or made. */
+static bool may_sign(struct hg_ingest *in)
+{
+	uint64_t n = in->o.conf->limits.signatures;
+	bool may = hg_rate_take(&in->signatures, n, n, now_ms());
+
+	if (!may)
+		count(in, HG_AUDIT_BUSY);
+	return may;
+}
+
 /* The key is known: signature, whose it is, and on to the database. Takes the request. */
 static void verify(struct request *r, const struct hg_key *key)
 {
 	struct hg_ingest *in = r->in;
 	struct hg_alarm a;
 
-	if (!hg_rate_take(&in->signatures, in->o.conf->limits.signatures,
-			  in->o.conf->limits.signatures, now_ms())) {
-		count(in, HG_AUDIT_BUSY);
+	if (!may_sign(in))
 		goto drop;
-	}
 	if (hg_alarm_open(hg_slice_of(r->datagram, r->len), key->key, &a)) {
 		ERR_clear_error();
 		count(in, HG_AUDIT_SIGNATURE);
@@ -264,7 +273,7 @@ static void key_from_row(struct hg_ingest *in, const PGresult *res, struct hg_ke
 	PQfreemem(der);
 }
 
-static void unknown(struct request *r)
+static void tell_to_enrol(struct request *r)
 {
 	count(r->in, HG_AUDIT_UNKNOWN);
 	r->counter = hg_datagram_counter(hg_slice_of(r->datagram, r->len));
@@ -284,11 +293,13 @@ static void on_key(void *ctx, const PGresult *res, const char *error)
 	}
 	if (PQntuples(res))
 		key_from_row(r->in, res, &entry);
-	hg_keys_put(r->in->keys, r->key_id, &entry, time(NULL));
-	if (entry.state == HG_KEY_UNKNOWN)
-		unknown(r);
-	else
+	if (entry.state == HG_KEY_UNKNOWN) {
+		hg_keys_put(r->in->unknown, r->key_id, &entry, time(NULL));
+		tell_to_enrol(r);
+	} else {
+		hg_keys_put(r->in->keys, r->key_id, &entry, time(NULL));
 		verify(r, &entry);
+	}
 	EVP_PKEY_free(entry.key);
 }
 
@@ -310,13 +321,18 @@ static void take_alarm(const struct request *seen)
 		return;
 	}
 	key = hg_keys_find(in->keys, r->key_id, time(NULL));
-	if (!key) {
+	if (key) {
+		verify(r, key);
+		return;
+	}
+	/* Strangers cost a query or a signature each: they share the budget of the known ones. */
+	if (!may_sign(in)) {
+		free(r);
+	} else if (hg_keys_find(in->unknown, r->key_id, time(NULL))) {
+		tell_to_enrol(r);
+	} else {
 		hex(r->key_id, sizeof(r->key_id), id);
 		query(r, "SELECT uid, certificate FROM hg_key_get($1)", 1, values, on_key);
-	} else if (key->state == HG_KEY_UNKNOWN) {
-		unknown(r);
-	} else {
-		verify(r, key);
 	}
 }
 
@@ -333,7 +349,7 @@ static void on_enrolled(void *ctx, const PGresult *res, const char *error)
 		answer(r, HG_ACK_REJECTED);
 	} else {
 		count(r->in, HG_AUDIT_ENROLLED);
-		hg_keys_drop(r->in->keys, r->key_id);
+		hg_keys_drop(r->in->unknown, r->key_id);
 		answer(r, HG_ACK_STORED);
 	}
 	free(r);
@@ -532,9 +548,10 @@ struct hg_ingest *hg_ingest_new(const struct hg_ingest_options *options, char *e
 		goto fail;
 	snprintf(err, err_size, "out of memory");
 	in->keys = hg_keys_new(c->collector.keys);
+	in->unknown = hg_keys_new(UNKNOWN_MAX);
 	in->rates = hg_rates_new(c->limits.lines);
 	in->audit = hg_audit_new();
-	if (!in->keys || !in->rates || !in->audit || listen_all(in, err, err_size))
+	if (!in->keys || !in->unknown || !in->rates || !in->audit || listen_all(in, err, err_size))
 		goto fail;
 	return in;
 fail:
@@ -553,6 +570,7 @@ void hg_ingest_free(struct hg_ingest *in)
 	hg_audit_free(in->audit);
 	hg_rates_free(in->rates);
 	hg_keys_free(in->keys);
+	hg_keys_free(in->unknown);
 	hg_lines_free(in->lines);
 	EVP_PKEY_free(in->key);
 	X509_STORE_free(in->trust);

@@ -113,6 +113,42 @@ check "its line is a /64" wait_for 5 sql_is \
 check "and is blocked" blocked dev1 2001:db8:9::2
 check "device 4 is not" reaches dev4 2001:db8:9::2
 
+# --- a port scanned everywhere
+connects() { in_ns dev1 python3 -c "
+import socket, sys
+s = socket.socket()
+s.settimeout(1)
+try:
+    s.connect(('192.0.2.10', $1))
+except ConnectionRefusedError:
+    pass"; }
+check "all lines are restored" wait_for 20 sql_is \
+	"SELECT count(*) FROM decision WHERE ended_at IS NULL" 0
+check "port 23 of the victim answers" connects 23
+n=5
+while [ $n -le 20 ]; do
+	pki_device "$tmp/pki" dev$n
+	for counter in 1 2; do
+		kind=alarm
+		[ $counter = 2 ] || kind=enrol
+		in_ns dev1 "$sender" to=203.0.113.5:$port "cert=$tmp/pki/dev$n.crt" "key=$tmp/pki/dev$n.key" \
+			"collector=$tmp/pki/collector.crt" kind=$kind class=1 target=0.0.0.0/0 port=23 \
+			counter=$counter >>"$tmp/wide"
+	done
+	n=$((n + 1))
+done
+is "sixteen devices scan port 23 of everybody" "$(sort "$tmp/wide" | uniq -c | tr -s ' ')" " 32 stored"
+check "that is an incident of the port" wait_for 5 sql_is \
+	"SELECT count(*) FROM incident WHERE target = '0.0.0.0/0' AND port = 23" 1
+check "the port is blocked for the line" wait_for 5 sql_is "SELECT count(*) > 10 FROM decision
+	WHERE target = '0.0.0.0/0' AND port = 23 AND proto = 6 AND applied_at IS NOT NULL" t
+is "all decisions about it share an element" \
+	"$(in_ns router nft list set inet heliograph ports4 | grep -c 'counter packets')" 1
+blocks_port() { ! connects 23; }
+check "port 23 no longer answers" blocks_port
+check "port 80 does" connects 80
+check "and ping" reaches dev1 192.0.2.10
+
 stop collector
 check "it stops in order" grep -q 'collector: stopped' "$tmp/collector.log"
 check "and no sanitizer complains" sh -c "! grep -E 'Sanitizer|runtime error' '$tmp/collector.log'"

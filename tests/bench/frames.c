@@ -62,12 +62,13 @@ static int load(const char *name, const struct frames_config *config, struct bpf
 static int attach(const char *iface, const char *name, unsigned int to)
 {
 	const struct frames_config config = { .ifindex = to };
-	struct bpf_object *o;
-	int fd = load(name, &config, &o);
+	struct bpf_object *o = NULL;
+	int fd = load(name, &config, &o), ret = 0;
 
 	if (fd < 0 || bpf_xdp_attach(if_nametoindex(iface), fd, XDP_FLAGS_DRV_MODE, NULL))
-		return fail(iface);
-	return 0;
+		ret = fail(iface);
+	bpf_object__close(o);
+	return ret;
 }
 
 /* One's complement sum of 16-bit words as they lie in memory. */
@@ -211,6 +212,7 @@ static int flood(const char *iface, char **argv)
 	}
 	printf("{\"sent\": %llu, \"seconds\": %.4f, \"cpu\": %.4f}\n",
 	       (unsigned long long)sent_so_far(o), now() - start, cpu_seconds() - cpu);
+	bpf_object__close(o);
 	return 0;
 }
 

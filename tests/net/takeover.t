@@ -105,10 +105,14 @@ def programs(guard):
     return out
 
 
+# The leak checker of a sanitizer build cannot work beside strace(1).
+TRACED = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
+
+
 def attach_killed(guard, *strace):
     """`guard on` with a fault from strace(1); its exit status."""
     p = guard.world.run(guard.ns, "strace", "-f", "-o", guard.world.tmp + "/strace.txt", *strace,
-                        *guard.command("on"), check=False)
+                        *guard.command("on"), check=False, env=TRACED)
     return p.returncode
 
 
@@ -116,7 +120,7 @@ def calls_of_attach(guard):
     """How many of each system call an attach makes."""
     out = guard.world.tmp + "/calls.txt"
     guard.world.run(guard.ns, "strace", "-f", "-e", "trace=" + ",".join(STEPS), "-o", out,
-                    *guard.command("on"))
+                    *guard.command("on"), env=TRACED)
     with open(out, encoding="utf-8") as f:
         names = [line.split()[1].split("(")[0] for line in f if "(" in line]
     return {name: names.count(name) for name in STEPS}

@@ -439,3 +439,19 @@ int play_mutations(struct player *other, unsigned int rounds, struct play_count 
 	}
 	return 1;
 }
+
+size_t play_seed(const struct hg_case *c, uint8_t *out, size_t size)
+{
+	const char *at = c->lines;
+	struct frame f;
+	size_t n = 0;
+
+	while (!next_frame(&at, &f) && n + 3 + f.length <= size) {
+		out[n++] = f.out | f.segments << 2;
+		out[n++] = f.length;
+		out[n++] = f.length >> 8;
+		memcpy(out + n, f.data, f.length);
+		n += f.length;
+	}
+	return n;
+}

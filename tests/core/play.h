@@ -50,4 +50,7 @@ int play_case(const struct hg_case *c, struct player *other, struct play_count *
 /* `rounds` random changes to the frames of the table: both hosts must agree. True if they do. */
 int play_mutations(struct player *other, unsigned int rounds, struct play_count *n);
 
+/* Writes the case's frames as tests/fuzz/packet_fuzz.c reads them. Returns their size. */
+size_t play_seed(const struct hg_case *c, uint8_t *out, size_t size);
+
 #endif

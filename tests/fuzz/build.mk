@@ -31,7 +31,7 @@ $(fuzz-programs): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%_fuzz.o $(fuzz-lib)
 -include $(wildcard $(O)/fuzz/lib/*.d $(O)/fuzz/tests/fuzz/*.d)
 
 .PHONY: fuzz
-fuzz: $(fuzz-programs) $(O)/tests/lib/vectors
+fuzz: $(fuzz-programs) $(O)/tests/lib/vectors $(O)/tests/core/verdict_test
 	$(Q)tests/fuzz/seeds $(O) $(O)/fuzz/seeds
 	$(Q)set -e; for t in $(fuzz-names); do \
 		mkdir -p $(O)/fuzz/corpus/$$t; \

@@ -29,6 +29,17 @@ static hg_inline int hg_parse_fragment(struct hg_packet *p)
 	return p->key.proto == HG_IP_TCP && offset < 20 ? HG_PACKET_MALFORMED : HG_PACKET_FRAGMENT;
 }
 
+/*
+ * The length that an IP header says; but of what the device sends, which may be several segments yet,
+ * a length that cannot be stands for all there is.
+ */
+static hg_inline __u32 hg_sent_length(const struct hg_packet *p, __u32 says, __u32 least)
+{
+	if (p->flags & HG_PACKET_OUT && (says < least || says > p->left))
+		return p->left;
+	return says;
+}
+
 static hg_inline int hg_parse_ipv4(struct hg_packet *p, const struct hg_frame *f)
 {
 	const __u8 *ip = hg_header(p, f, 20);
@@ -39,8 +50,7 @@ static hg_inline int hg_parse_ipv4(struct hg_packet *p, const struct hg_frame *f
 	if (!ip)
 		return HG_PACKET_TRUNCATED;
 	words = ip[0] & 15;
-	/* What the device sends may be several segments yet, whose length says little. */
-	total = out ? p->left : hg_load16(ip + 2);
+	total = hg_sent_length(p, hg_load16(ip + 2), words * 4);
 	if (ip[0] >> 4 != 4 || words < 5 || total < words * 4 || total > p->left)
 		return HG_PACKET_MALFORMED;
 	from = hg_load_be32(ip + 12);
@@ -124,7 +134,9 @@ static hg_inline int hg_parse_ipv6_header(struct hg_packet *p, const struct hg_f
 
 	if (!ip)
 		return HG_PACKET_TRUNCATED;
-	total = out ? p->left : 40u + hg_load16(ip + 4);
+	total = 40u + hg_load16(ip + 4);
+	total = hg_sent_length(p, total,
+			       41); /* no payload: the length is in an option, or not yet */
 	if (ip[0] >> 4 != 6 || total > p->left)
 		return HG_PACKET_MALFORMED;
 	hg_addr_from_ipv6(out ? &p->key.local : &p->key.remote, ip + 8);

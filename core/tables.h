@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * What the guard remembers besides configuration, flows and windows (which user space sees too):
+ * What the guard remembers besides configuration, flows and windows, which user space sees too:
  * the entries of a host's own tables.
  */
 #ifndef HG_CORE_TABLES_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard's programs under BPF_PROG_TEST_RUN, as a player of tests/core/play.h. The programs read
- * the kernel's clock; the player keeps what the maps remember at the age that the test's clock
+ * The guard's programs under BPF_PROG_TEST_RUN, as a player of tests/core/play.h. The programs
+ * read the kernel's clock; the player keeps what the maps remember at the age that the test's clock
  * says.
  */
 #ifndef HG_TESTS_TESTRUN_H

@@ -49,6 +49,11 @@ const struct hg_case hg_cases[] = {
 	{ "udp: length short of the packet", "> udp 4000 9\n< udp 4000 9 len=8 data=3 : flow\n" },
 	{ "udp: trailer of the link",
 	  "> udp 4000 9\n< udp 4000 9 pad=18 : flow got=1 bytes_in=28\n" },
+	{ "udp: our trailer",
+	  "> udp 4000 9 pad=18 : bytes_out=28\n> ip6 udp 4000 9 pad=6 : bytes_out=76\n" },
+	{ "tcp: segments too long for one header",
+	  "> ip4 len=0 tcp=A 4000 80 data=500 gso=2 : bytes_out=580\n"
+	  "> ip6 len=0 tcp=A 4000 80 data=500 gso=2 : bytes_out=1200\n" },
 	{ "udp: bytes are those of IP", "> udp 4000 9 data=100 : bytes_out=128\n"
 					"< udp 4000 9 data=1000 : flow bytes_in=1028\n" },
 
@@ -86,7 +91,8 @@ const struct hg_case hg_cases[] = {
 						   "< tcp=S 4000 443 : state established\n" },
 	{ "tcp: SYN to a client's port when closing",
 	  "> tcp=S 4000 443\n< tcp=SA 4000 443 : flow\n> tcp=RA 4000 443 : closing\n"
-	  "< tcp=S 4000 443 : state\n< tcp=SA 4000 443 : state\n< tcp=A 4000 443 : flow closing\n" },
+	  "< tcp=S 4000 443 : state\n< tcp=SA 4000 443 : state\n"
+	  "< tcp=A 4000 443 : flow closing\n" },
 	{ "tcp: SYN-ACK again", "> tcp=S 4000 443\n< tcp=SA 4000 443 : flow\n"
 				"< tcp=SA 4000 443 : flow answered=1\n" },
 	{ "tcp: refused", "> tcp=S 4000 443\n"
@@ -108,8 +114,8 @@ const struct hg_case hg_cases[] = {
 	{ "tcp: SYN again is the same flow", "> tcp=S 4000 443 : flows=1\n"
 					     "> tcp=S 4000 443 : flows=1 sent=2 events=1\n" },
 	{ "tcp: same ports, new connection",
-	  "> tcp=S 4000 443\n< tcp=SA 4000 443 : flow\n> tcp=FA 4000 443\n< tcp=FA 4000 443 : flow\n"
-	  "> tcp=S 4000 443 : opening flows=2\n< tcp=SA 4000 443 : flow established answered=2\n" },
+	  "> tcp=S 4000 443\n< tcp=SA 4000 443 : flow\n> tcp=FA 4000 443\n"
+	  "< tcp=FA 4000 443 : flow\n> tcp=S 4000 443 : opening flows=2\n< tcp=SA 4000 443 : flow established answered=2\n" },
 	{ "tcp: opening ends", "> tcp=S 4000 443\n. wait 60\n< tcp=SA 4000 443 : flow\n" },
 	{ "tcp: opening has ended", "> tcp=S 4000 443\n. wait 61\n< tcp=SA 4000 443 : no-flow\n" },
 	{ "tcp: two hours of silence",
@@ -258,7 +264,8 @@ const struct hg_case hg_cases[] = {
 					 "< ip4 id=7 off=1480 next=17 data=80 : stray-fragment\n" },
 	{ "fragments: ours count in their channel",
 	  "> ip4 r=N id=7 mf udp 4000 53 data=1472 : sent=1 channel=2\n"
-	  "> ip4 r=N id=7 off=1480 next=17 data=80\n> ip4 r=N udp 4000 53 : sent=3 bytes_out=1628\n" },
+	  "> ip4 r=N id=7 off=1480 next=17 data=80\n"
+	  "> ip4 r=N udp 4000 53 : sent=3 bytes_out=1628\n" },
 	{ "fragments: not full of eighths",
 	  "> udp 4000 9\n"
 	  "< ip4 id=7 mf udp 4000 9 len=99 data=1471 : malformed\n" },
@@ -306,7 +313,8 @@ const struct hg_case hg_cases[] = {
 	{ "ip6: long options",
 	  "> ip6 udp 4000 9\n< ip6 dstopt words=10 udp 4000 9 : flow sweep\n" },
 	{ "ip6: all headers of RFC 8200",
-	  "> ip6 udp 4000 9\n< ip6 hbh dstopt route kind=2 left=0 frag id=4 dstopt udp 4000 9 : flow\n" },
+	  "> ip6 udp 4000 9\n"
+	  "< ip6 hbh dstopt route kind=2 left=0 frag id=4 dstopt udp 4000 9 : flow\n" },
 	{ "ip6: source route",
 	  "> ip6 udp 4000 9\n< ip6 route kind=0 left=1 udp 4000 9 : malformed\n" },
 	{ "ip6: spent source route",

@@ -87,7 +87,7 @@ static void place(struct writer *w, uint8_t *p, const struct hg_addr *a)
 	memcpy(p, w->v6 ? (const void *)a : &a->a[3], w->v6 ? 16 : 4);
 }
 
-/* Does this packet come from the device? What an error quotes does if the error comes. */
+/* Is the packet being written the device's? What an error quotes is if the error is not. */
 static int from_device(const struct writer *w)
 {
 	return w->quoting ? !w->out : w->out;

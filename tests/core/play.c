@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The player of play.h. The world of the cases: device D, mirror M (TCP 8443), name server N (port
- * 53), others R and X; channels 1 mirror, 2 names, 3 TCP 443 to R's prefix, 4 UDP 5000-5999 in the
- * local network, 5 echo; the rest is outside, channel 0. Time begins at 100,000 s.
+ * The player of play.h. The world of the cases: device D, mirror M (TCP 8443), name server N
+ * (port 53), others R and X; channels 1 mirror, 2 names, 3 TCP 443 to R's prefix, 4 UDP 5000-5999
+ * in the local network, 5 echo; the rest is outside, channel 0. Time begins at 100,000 s.
  */
 #include "play.h"
 

@@ -185,11 +185,11 @@ static void note_difference(struct hg_block *b, struct hg_elements *next, uint64
 			k++;
 			continue;
 		}
-		if (c <= 0) {
+		if (old && c <= 0) {
 			hg_nft_note_delete(b->nft, old);
 			i++;
 		}
-		if (c >= 0) {
+		if (new && c >= 0) {
 			hg_nft_note_add(b->nft, new, now_s);
 			k++;
 		}

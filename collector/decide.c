@@ -415,10 +415,8 @@ static bool choose(struct hg_decide *d)
 {
 	uint64_t now_s = monotonic_s();
 
-	if (d->poked)
-		go(d, WAITING);
-	else if (now_s != d->reviewed_s)
-		/* Once a second all is looked at, also alarms whose commit was not heard of. */
+	/* Once a second all is looked at, also alarms whose commit was not heard of. */
+	if (d->poked || now_s != d->reviewed_s)
 		go(d, WAITING);
 	else if (now_s - d->hits_s >= HITS_S)
 		go(d, HITS);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Detector on recorded traffic: captures of real devices go through the core's verdicts on a played
- * clock, and the detector reads its windows each second. A profile is learned from a model's training
- * files in the plainest way (one channel per protocol, port and locality; envelopes are maxima), and
- * held against its other files: benign ones, and ones with an attack put in.
+ * clock, and the detector reads its windows each second. A profile is learned from a model's
+ * training files in the plainest way (one channel per protocol, port and locality; envelopes are
+ * maxima), and held against its other files: benign ones, and ones with an attack put in.
  *
  * The captures are not part of the tree (HG_DATA, or data beside or above the checkout).
  */
@@ -430,7 +430,7 @@ int main(void)
 				judge(dir, json_array_get(files, k));
 	}
 	json_decref(root);
-	/* Two were recorded in another home than the training: behind a filter, and with other peers. */
+	/* Two were recorded in another home than the training: a filter, and other peers. */
 	ok(benign > 30 && benign_alarmed <= 2, "benign files with an alarm: %u of %u",
 	   benign_alarmed, benign);
 	return tap_done();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Load for tests/bench/sync.bench: syncload PORT CA SECONDS full|resumed BUNDLE... runs one thread per
- * device bundle, each of which opens idle sessions one after the other, as the agent does: one request, one
- * response, close_notify. Prints {"syncs": N, "resumed": N, "seconds": S}.
+ * Load for tests/bench/sync.bench: syncload PORT CA SECONDS full|resumed BUNDLE... runs one thread
+ * per device bundle, each of which opens idle sessions one after the other, as the agent does: one
+ * request, one response, close_notify. Prints {"syncs": N, "resumed": N, "seconds": S}.
  */
 #include "../../lib/tls.h"
 #include "../../lib/wire.h"

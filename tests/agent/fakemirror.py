@@ -37,6 +37,7 @@ class FakeMirror:
         make_pki(self.dir)
         self.epoch = os.urandom(16)
         self.commands = []  # as in a response
+        self.changes = []   # as in a response
         self.reports = {}   # seq -> newest report
         self.held = {}      # name -> value, of the device
         self.device_cursor = 0
@@ -116,7 +117,8 @@ class FakeMirror:
         for p in r.get(11, []):
             self.reports[p[0]] = p
         due = [c for c in self.commands if self.resend or c[0] > r.get(8, 0)][-60:]
-        m = {0: 1, 3: self.epoch, 5: self.device_cursor, 6: int(time.time() * 1000), 9: due}
+        m = {0: 1, 3: self.epoch, 5: self.device_cursor, 6: int(time.time() * 1000), 9: due,
+             8: [c for c in self.changes if c[0] > r.get(7, 0)]}
         m.update({int(k[1:]): v for k, v in over.items()})
         return m
 

@@ -264,6 +264,7 @@ as_postgres() { setpriv --reuid postgres --regid postgres --init-groups "$@"; }
 pg_restart() {
 	start postgres setpriv --reuid postgres --regid postgres --init-groups \
 		"$pg_bin/postgres" -D "$tmp/pg/data"
+	undo pg_stop
 	wait_for 30 "$pg_bin/pg_isready" -q && return
 	tail -n 20 "$tmp/postgres.log" >&2
 	exit 1
@@ -271,6 +272,7 @@ pg_restart() {
 
 # SIGINT is PostgreSQL's "fast" stop: it ends sessions first.
 pg_stop() {
+	alive postgres || return 0
 	kill -INT "$(pid postgres)"
 	wait_for 10 gone "$(pid postgres)"
 	kill9 postgres

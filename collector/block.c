@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Block: `wanted` are decisions, `running` are the elements the kernel has, as far as we know.
- * apply() makes the elements of what is wanted and walks both side by side, in one order. Elements of
- * one set may not overlap, so of nested decisions of one line the widest stands for all. Each
+ * apply() makes the elements of what is wanted and walks both side by side, in one order. Elements
+ * of one set may not overlap, so of nested decisions of one line the widest stands for all. Each
  * element has its decision's end as its timeout: if the collector dies, blocks end all the same.
  *
  * Traffic to open addresses (the mirror above all) is accepted before the sets are looked at.
@@ -185,11 +185,11 @@ static void note_difference(struct hg_block *b, struct hg_elements *next, uint64
 			k++;
 			continue;
 		}
-		if (old && c <= 0) {
+		if (c <= 0 && old) {
 			hg_nft_note_delete(b->nft, old);
 			i++;
 		}
-		if (new && c >= 0) {
+		if (c >= 0 && new) {
 			hg_nft_note_add(b->nft, new, now_s);
 			k++;
 		}
@@ -267,7 +267,7 @@ size_t hg_block_count(const struct hg_block *b)
 	return b->running.n;
 }
 
-/* Takes the counters over; fresh[i] are the packets since. Returns 1 if the sets differ from ours. */
+/* Takes the counters over; fresh[i] are the packets since. 1: the sets differ from ours. */
 static int take_counters(struct hg_block *b, const struct hg_elements *now, uint64_t now_s,
 			 uint64_t *fresh)
 {

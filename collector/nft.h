@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nftables as the blocks need it: one table of family inet with four sets (hosts and ports, IPv4 and
- * IPv6) whose elements drop what is forwarded from a line to a target, each with timeout and counter.
+ * nftables as the blocks need it: one table of family inet with four sets (hosts and ports, IPv4
+ * and IPv6) whose elements drop what is forwarded from a line to a target, each with timeout and
+ * counter.
  */
 #ifndef HG_COLLECTOR_NFT_H
 #define HG_COLLECTOR_NFT_H
@@ -37,8 +38,9 @@ struct hg_nft *hg_nft_new(const char *table, const struct hg_conf_list *open);
 void hg_nft_free(struct hg_nft *n); /* table and elements stay */
 
 /*
- * The following return 0, or -EIO with nftables' message in err. make: the table, or what is missing
- * of it; elements stay, rules are written anew. read: all elements, in order. remove: the table.
+ * The following return 0, or -EIO with nftables' message in err. make: the table, or what is
+ * missing of it; elements stay, rules are written anew. read: all elements, in order. remove: the
+ * table.
  */
 int hg_nft_make(struct hg_nft *n, char *err, size_t err_size);
 int hg_nft_read(struct hg_nft *n, uint64_t now_s, struct hg_elements *out, char *err,

@@ -30,8 +30,8 @@ static hg_inline int hg_parse_fragment(struct hg_packet *p)
 }
 
 /*
- * The length that an IP header says; but of what the device sends, which may be several segments yet,
- * a length that cannot be stands for all there is.
+ * The length that an IP header says; but of what the device sends, which may be several segments
+ * yet, a length that cannot be stands for all there is.
  */
 static hg_inline __u32 hg_sent_length(const struct hg_packet *p, __u32 says, __u32 least)
 {

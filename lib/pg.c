@@ -350,12 +350,12 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Writes one query into the connection's buffer. On failure the connection is lost, the query kept.
+ * Writes one query into the connection's buffer, without the Sync that would commit it.
  */
 static bool conn_send(struct conn *c, struct query *q)
 {
 	char name[16];
-	int good;
+	bool good;
 
 	if (q->statement < 0) {
 		good = PQsendQueryParams(c->pg, q->sql, q->n_params, NULL, q->params, NULL, NULL,
@@ -367,11 +367,9 @@ static bool conn_send(struct conn *c, struct query *q)
 		       PQsendQueryPrepared(c->pg, name, q->n_params, q->params, NULL, NULL, 0);
 		c->prepared[q->statement] = true;
 	}
-	if (good && PQpipelineSync(c->pg))
-		return true;
-	q->preparing = false;
-	conn_lose_pg(c);
-	return false;
+	if (!good)
+		q->preparing = false;
+	return good;
 }
 
 static struct conn *pool_pick(struct hg_pg *pool)
@@ -395,11 +393,16 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	struct conn *c;
 
 	while ((q = TAILQ_FIRST(&pool->waiting)) && (c = pool_pick(pool))) {
-		if (!conn_send(c, q))
+		if (!conn_send(c, q)) {
+			conn_lose_pg(c); /* the query waits for another */
 			continue;
+		}
 		TAILQ_REMOVE(&pool->waiting, q, entry);
 		TAILQ_INSERT_TAIL(&c->sent, q, entry);
 		c->n_sent++;
+		/* If this fails it may be committed all the same: closing writes what is buffered. */
+		if (!PQpipelineSync(c->pg))
+			conn_lose_pg(c);
 	}
 	for (unsigned int i = 0; i < pool->n_conns; i++)
 		if (pool->conns[i].state == CONN_READY && pool->conns[i].n_sent)

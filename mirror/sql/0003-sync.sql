@@ -72,7 +72,7 @@ BEGIN
 		IF p_session > s.session OR (p_session = s.session AND p_round > s.round) THEN
 			RETURN 0;
 		-- The device gave this connection up and opened the next, which was heard first.
-		ELSIF p_session < s.session AND s.session_at > clock_timestamp() - p_age_ms * interval '1 ms' THEN
+		ELSIF p_session < s.session AND s.session_at > statement_timestamp() - p_age_ms * interval '1 ms' THEN
 			RETURN 6;
 		END IF;
 	why := format('session %s.%s after %s.%s of the same store: two devices use one identity',

@@ -218,7 +218,7 @@ static int flood(const char *iface, char **argv)
 
 int main(int argc, char **argv)
 {
-	char path[4096];
+	static char path[4096];
 
 	snprintf(path, sizeof(path), "%s.bpf.o", argv[0]);
 	object_file = path;

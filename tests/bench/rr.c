@@ -128,8 +128,10 @@ static int ask(const char *host, int port, double seconds)
 	size_t n = 0;
 	int fd = -1;
 
-	if (!us || inet_pton(AF_INET, host, &a.sin_addr) != 1)
+	if (!us || inet_pton(AF_INET, host, &a.sin_addr) != 1) {
+		free(us);
 		return 2;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	while (now() < until && n < SAMPLES) {
 		double begin = now();
@@ -146,6 +148,7 @@ static int ask(const char *host, int port, double seconds)
 	qsort(us, n, sizeof(*us), compare);
 	printf("{\"requests\": %zu, \"seconds\": %.3f, \"p50\": %.1f, \"p99\": %.1f}\n", n,
 	       now() - start, n ? us[n / 2] : 0, n ? us[n * 99 / 100] : 0);
+	free(us);
 	return 0;
 }
 

@@ -123,6 +123,16 @@ code, out, err = agent.cli("sync", "now")
 ok(out.startswith("0 sent, 0 received, 0 commands, 0 reports, 1 rounds"), "an idle session is one round: " + out.strip())
 equal(os.stat(agent.dir + "/state/store.db").st_mtime_ns, before, "and writes nothing to the store")
 
+key = f"{b}/device.key"
+os.rename(key, key + ".away")
+agent.proc.send_signal(1)
+wait_for(lambda: "the old ones stay in use" in agent.log(), "the failed reload")
+equal(agent.cli("sync", "now")[0], 0, "SIGHUP with a key that is gone leaves the old one in use")
+os.rename(key + ".away", key)
+agent.proc.send_signal(1)
+wait_for(lambda: "certificates read again" in agent.log(), "the reload")
+equal(agent.cli("sync", "now")[0], 0, "SIGHUP reads keys and certificates again")
+
 w.stop()
 code, out, err = agent.cli("sync", "now")
 equal(code, 4, "without the mirror: " + err.strip())

@@ -164,9 +164,14 @@ ok(r.returncode != 0 and "another agent" in r.stderr, "a second agent does not s
 agent.stop(signal.SIGKILL)
 ok(os.path.exists(agent.socket), "SIGKILL leaves the socket's file")
 equal(agent.cli("status")[0], 4, "nobody is there")
-agent.start()
+ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+ready.bind(agent.dir + "/notify")
+ready.settimeout(10)
+agent.start({"NOTIFY_SOCKET": agent.dir + "/notify"})
+equal(ready.recv(100), b"READY=1", "the service manager is told when it is ready")
 equal(agent.get("a") is not None, True, "the next agent replaces it, and has everything")
 equal(agent.stop(), 0, "SIGTERM ends it")
+equal(ready.recv(100), b"STOPPING=1", "and the service manager is told")
 ok(not os.path.exists(agent.socket), "and removes the socket")
 
 with open(agent.conf, "a") as f:

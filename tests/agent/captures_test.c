@@ -366,9 +366,11 @@ static void judge(const char *dir, const json_t *file)
 	if (!attack_from)
 		attack_from = began;
 	if (attack) {
-		printf("# %s: %s after %.1f s: %s; %u episodes\n", name,
-		       result.episodes ? "alarm" : "no alarm", result.first - attack_from,
-		       result.what, result.episodes);
+		if (result.episodes)
+			printf("# %s: alarm after %.1f s: %s; %u episodes\n", name,
+			       result.first - attack_from, result.what, result.episodes);
+		else
+			printf("# %s: no alarm\n", name);
 		if (strstr(name, "scenarios/"))
 			ok(result.episodes && !result.early,
 			   "%s: alarm, and none before the attack", name);

@@ -136,7 +136,7 @@ leftovers() (
 
 # Returns 0 as soon as the command does, 1 when the seconds are over.
 wait_for() {
-	wait_until=$1
+	local wait_until=$1 wait_now
 	shift
 	[ "${HG_SAN:-0}" = 0 ] || wait_until=$((wait_until * 3))
 	read -r wait_now _ </proc/uptime

@@ -3,21 +3,9 @@
 # make install into an empty directory: what is there, with which mode; what is installed finds its
 # files; what a person has changed stays; make uninstall takes the rest away.
 set -u
-top=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
+. "$(dirname "$0")/tap.sh"
 build=${HG_BUILD:-$top/build}
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
 unset MAKEFLAGS MFLAGS MAKELEVEL
-n=0
-ok() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		sed 's/^/# /' "$tmp/out"
-	fi
-}
 is() { # GOT WANT NAME
 	printf '%s\n' "$1" >"$tmp/got"
 	printf '%s\n' "$2" >"$tmp/want"

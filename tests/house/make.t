@@ -4,21 +4,9 @@
 # The Makefile on a small copy of the tree: what must be built again is, and nothing else;
 # outputs of different options stay apart. Its sources are toys, so that this takes seconds.
 set -u
-top=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+. "$(dirname "$0")/tap.sh"
 unset MAKEFLAGS MFLAGS MAKELEVEL O SAN V CROSS_COMPILE CC CFLAGS
 tree=$tmp/tree
-n=0
-ok() { # STATUS NAME
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		sed 's/^/# /' "$tmp/out"
-	fi
-}
 # built NAME STEPS ARGUMENT...: make says exactly these steps, sorted, as "CC lib/a.c".
 built() {
 	name=$1 steps=$2

@@ -18,6 +18,9 @@ from world import BUILD, DEV4, DEV6, NET4, NET6, Tap, World
 COUNT = 1000000
 RATE = 300000  # packets per second
 ECHO = 7002
+# The outside table, 4,096 flows, turns over in 27 ms at this rate. An answer that this machine holds
+# up for longer finds its flow gone: neither admitted nor refused.
+TURNOVER_S = 0.02
 
 
 class Watch:
@@ -43,13 +46,15 @@ class Watch:
             c = socket.socket(family, socket.SOCK_DGRAM)
         with c:
             c.settimeout(2)
+            sent = time.monotonic()
             c.sendto(b"x", (self.addr, ECHO))
             self.echo.sendto(b"y", self.echo.recvfrom(9)[1])
+            late = time.monotonic() - sent > TURNOVER_S
             try:
                 c.recv(9)
                 self.admitted += 1
             except TimeoutError:
-                self.refused += 1
+                self.refused += not late
 
     def run_until(self, done):
         next_look = 0

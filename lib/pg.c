@@ -400,7 +400,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 		TAILQ_REMOVE(&pool->waiting, q, entry);
 		TAILQ_INSERT_TAIL(&c->sent, q, entry);
 		c->n_sent++;
-		/* If this fails it may be committed all the same: closing writes what is buffered. */
+		/* Even if this fails it may be committed: closing writes what is buffered. */
 		if (!PQpipelineSync(c->pg))
 			conn_lose_pg(c);
 	}

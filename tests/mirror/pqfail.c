@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Preloaded before libpq by pqfail.t: of the calls below, counted together, number HG_PQFAIL fails as
- * libpq says it does; all others go through. Writes "failed NAME" to descriptor 2 when it does.
+ * Preloaded before libpq by pqfail.t: of the calls below, counted together, number HG_PQFAIL fails
+ * as libpq says it does; all others go through. Writes "failed NAME" to descriptor 2 then.
  */
 #include <dlfcn.h>
 #include <libpq-fe.h>

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# san: no, what it adds to http.t is the client, and that is not ours
 """
 Strangers' tools: the W3C's JSON schema of Thing Description 1.1, and node-wot as a client that reads and
 writes a property and invokes an action, with a device (syncclient.py) at the other end.

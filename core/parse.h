@@ -267,7 +267,6 @@ static hg_inline int hg_quoted_addresses(struct hg_packet *p, const struct hg_ad
 {
 	if (!hg_addr_equal(from, &p->key.local))
 		return HG_PACKET_ICMP;
-	p->sender = p->key.remote;
 	p->key.remote = *to;
 	return HG_PACKET_ERROR;
 }
@@ -316,6 +315,16 @@ static hg_inline int hg_parse_quoted_ipv6(struct hg_packet *p, const struct hg_f
 	return HG_PACKET_ERROR;
 }
 
+static hg_inline int hg_parse_quoted(struct hg_packet *p, const struct hg_frame *f)
+{
+	int kind = p->type == HG_ETH_IPV4 ? hg_parse_quoted_ipv4(p, f) : hg_parse_quoted_ipv6(p, f);
+
+	if (kind != HG_PACKET_ERROR)
+		return kind;
+	hg_stage();
+	return hg_parse_quoted_ports(p, f);
+}
+
 static hg_inline int hg_parse(struct hg_packet *p, const struct hg_frame *f)
 {
 	int kind = f->network != f->data ? hg_parse_ethernet(p, f) : hg_parse_plain(p, f);
@@ -331,14 +340,12 @@ static hg_inline int hg_parse(struct hg_packet *p, const struct hg_frame *f)
 	if (kind != HG_PACKET_ERROR)
 		return kind;
 	hg_stage();
-	if (p->type == HG_ETH_IPV4)
-		kind = hg_parse_quoted_ipv4(p, f);
-	else
-		kind = hg_parse_quoted_ipv6(p, f);
+	p->sender = p->key.remote;
+	kind = hg_parse_quoted(p, f);
+	/* A quote that names no flow names nobody: what is left is an error of its sender's. */
 	if (kind != HG_PACKET_ERROR)
-		return kind;
-	hg_stage();
-	return hg_parse_quoted_ports(p, f);
+		p->key.remote = p->sender;
+	return kind;
 }
 
 /*

@@ -35,8 +35,7 @@ enum hg_rate_kind {
 	HG_RATE_MULTICAST = 6,
 	HG_RATE_LINK = 8,
 	HG_RATE_EVENT = 10,
-	HG_RATE_KEPT = 11,
-	HG_RATE_MAX = 12,
+	HG_RATE_MAX = 11,
 };
 
 struct hg_rate {

@@ -506,6 +506,13 @@ const struct hg_case hg_cases[] = {
 	{ "trusted: a prefix of IPv6",
 	  ". trust 2001:db8:9::/48\n< ip6 r=X tcp=S 80 4000 : trusted\n"
 	  "< ip6 tcp=S 80 4000 : no-flow\n" },
+	{ "trusted: not who is quoted",
+	  ". trust 203.0.113.9/32\n> ping 7\n< unreach quote r=X ping 7 : icmp\n"
+	  "< unreach quote r=X pong 7 : icmp\n< ip4 r=X unreach quote pong 7 : trusted\n" },
+	{ "trusted: not who is quoted, IPv6",
+	  ". trust 2001:db8:9::/48\n< ip6 unreach quote r=X pong 7 : icmp\n"
+	  "< ip6 unreach quote r=X frag off=1448 id=5 udp 4000 9 : icmp\n"
+	  "< ip6 r=X unreach quote r=R pong 7 : trusted\n" },
 	{ "trusted: an error about nothing",
 	  ". trust 203.0.113.9/32\n< ip4 r=X unreach quote udp 4000 9 : trusted\n"
 	  "< unreach quote r=X udp 4000 9 : icmp\n" },

@@ -125,22 +125,27 @@ except ConnectionRefusedError:
 check "all lines are restored" wait_for 20 sql_is \
 	"SELECT count(*) FROM decision WHERE ended_at IS NULL" 0
 check "port 23 of the victim answers" connects 23
-n=5
-while [ $n -le 20 ]; do
-	pki_device "$tmp/pki" dev$n
-	for counter in 1 2; do
-		kind=alarm
-		[ $counter = 2 ] || kind=enrol
-		in_ns dev1 "$sender" to=203.0.113.5:$port "cert=$tmp/pki/dev$n.crt" "key=$tmp/pki/dev$n.key" \
-			"collector=$tmp/pki/collector.crt" kind=$kind class=1 target=0.0.0.0/0 port=23 \
-			counter=$counter >>"$tmp/wide"
-	done
-	n=$((n + 1))
+# wide N KIND COUNTER: device N, on the line of dev1
+wide() {
+	in_ns dev1 "$sender" to=203.0.113.5:$port "cert=$tmp/pki/dev$1.crt" "key=$tmp/pki/dev$1.key" \
+		"collector=$tmp/pki/collector.crt" "kind=$2" class=1 target=0.0.0.0/0 port=23 \
+		"counter=$3" wait=10000 >>"$tmp/wide"
+}
+for n in $(seq 5 24); do
+	pki_device "$tmp/pki" "dev$n"
+	wide "$n" enrol 1
 done
-is "sixteen devices scan port 23 of everybody" "$(sort "$tmp/wide" | uniq -c | tr -s ' ')" " 32 stored"
+pids=
+for n in $(seq 5 24); do
+	wide "$n" alarm 2 &
+	pids="$pids $!"
+done
+# shellcheck disable=SC2086 # a list of pids
+wait $pids
+is "twenty devices scan port 23 of everybody" "$(sort "$tmp/wide" | uniq -c | tr -s ' ')" " 40 stored"
 check "that is an incident of the port" wait_for 5 sql_is \
 	"SELECT count(*) FROM incident WHERE target = '0.0.0.0/0' AND port = 23" 1
-check "the port is blocked for the line" wait_for 5 sql_is "SELECT count(*) > 10 FROM decision
+check "the port is blocked for the line" wait_for 5 sql_is "SELECT count(*) > 0 FROM decision
 	WHERE target = '0.0.0.0/0' AND port = 23 AND proto = 6 AND applied_at IS NOT NULL" t
 is "all decisions about it share an element" \
 	"$(in_ns router nft list set inet heliograph ports4 | grep -c 'counter packets')" 1

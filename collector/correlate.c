@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Correlator: the one place that turns many devices' alarms into "this is no coincidence". Fed in
- * order of storage by feed.c, also after a restart, from the stored alarms.
+ * order of storage by decide.c, also after a restart, from the stored alarms.
  *
  * Per key, R <- (1 + R) * L each second, where L is the likelihood ratio of the second's number of
  * new devices under an attack (rate l1) against chance (rate l0), both Poisson. By Doob's

@@ -114,6 +114,7 @@ check "and is blocked" blocked dev1 2001:db8:9::2
 check "device 4 is not" reaches dev4 2001:db8:9::2
 
 # --- a port scanned everywhere
+# shellcheck disable=SC2317 # called through check
 connects() { in_ns dev1 python3 -c "
 import socket, sys
 s = socket.socket()
@@ -149,6 +150,7 @@ check "the port is blocked for the line" wait_for 5 sql_is "SELECT count(*) > 0 
 	WHERE target = '0.0.0.0/0' AND port = 23 AND proto = 6 AND applied_at IS NOT NULL" t
 is "all decisions about it share an element" \
 	"$(in_ns router nft list set inet heliograph ports4 | grep -c 'counter packets')" 1
+# shellcheck disable=SC2317 # called through check
 blocks_port() { ! connects 23; }
 check "port 23 no longer answers" blocks_port
 check "port 80 does" connects 80

@@ -128,7 +128,7 @@ no_strays() { [ -z "$(strays "$suffix")" ]; }
 # Prints what is left of the run with this suffix: namespaces, mounts, processes, files.
 leftovers() (
 	unset HG_RUN
-	ip netns list | grep -e "-$1"
+	find /run/netns -name "hg-*-$1" 2>/dev/null # `ip netns list` complains of others' comings and goings
 	grep " /tmp/hg-$1" /proc/self/mounts
 	strays "$1" | sed 's/^/process /'
 	[ ! -e "/tmp/hg-$1" ] || echo "/tmp/hg-$1"

@@ -85,7 +85,7 @@ const struct hg_conf_key hg_collector_conf_keys[] = {
 		 "without alarm or packet, after which a line is restored") },
 	{ NUMBER(decide, relapse, DURATION, "1d", 1000, 30 * DAY_MS,
 		 "how long a decision is remembered for the next") },
-	{ NUMBER(decide, line_max, UINT, "16", 1, 1000, "lasting decisions per line") },
+	{ NUMBER(decide, line_max, UINT, "16", 1, 1000, "lasting decisions per line, and per device") },
 	{ LIST(decide, "protected", decide.protected, 64,
 	       "address or prefix never blocked: the mirror, the collector, name servers") },
 	{ STRING(decide, table, "heliograph", "nftables table (family inet) of the blocks") },

@@ -502,6 +502,21 @@ static void take(struct hg_decide *d, const PGresult *res)
 	}
 }
 
+/*
+ * Is it the statement itself that fails? Not if the connection went, or the server is out of room,
+ * read-only, shutting down or out of time: then every alarm would fail, and all of them wait.
+ */
+static bool is_lasting(const PGresult *res)
+{
+	static const char *const passing[] = { "08", "25", "40", "53", "55", "57", "58", "XX" };
+	const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+
+	for (size_t i = 0; state && i < sizeof(passing) / sizeof(passing[0]); i++)
+		if (!strncmp(state, passing[i], 2))
+			return false;
+	return state != NULL;
+}
+
 static void on_answer(void *ctx, const PGresult *res, const char *error)
 {
 	struct hg_decide *d = ctx;
@@ -516,7 +531,7 @@ static void on_answer(void *ctx, const PGresult *res, const char *error)
 		event_active(d->now, EV_TIMEOUT, 0);
 		return;
 	}
-	if (d->state == CONCLUDE && res) {
+	if (d->state == CONCLUDE && is_lasting(res)) {
 		skip_alarm(d, error);
 		event_active(d->now, EV_TIMEOUT, 0);
 		return;

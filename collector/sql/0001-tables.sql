@@ -138,7 +138,7 @@ CREATE TABLE setting (
 	block_max	interval NOT NULL DEFAULT '1 day',
 	quiet		interval NOT NULL DEFAULT '1 minute',
 	relapse		interval NOT NULL DEFAULT '1 day',	-- how long a decision is remembered
-	line_max	integer NOT NULL DEFAULT 16,		-- lasting decisions per line
+	line_max	integer NOT NULL DEFAULT 16,		-- lasting decisions per line, and per device
 	protected	cidr[] NOT NULL DEFAULT '{}'
 );
 INSERT INTO setting DEFAULT VALUES;

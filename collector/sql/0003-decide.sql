@@ -68,7 +68,7 @@ DECLARE
 BEGIN
 	SELECT * INTO s FROM setting;
 	IF EXISTS (SELECT FROM decision d WHERE d.uid = u AND d.line = l AND d.ended_at IS NULL
-			AND d.target >>= t AND d.port IN (0, p)) THEN
+			AND d.target >>= t AND (d.port = 0 OR (d.port = p AND d.proto = pr))) THEN
 		RETURN 0;
 	END IF;
 	SELECT d.relapse + 1, d.ended_at INTO before, last FROM decision d
@@ -87,9 +87,13 @@ BEGIN
 	ELSIF (SELECT count(*) FROM decision d WHERE d.line = l AND d.ended_at IS NULL) >= s.line_max THEN
 		now_state := 'refused';
 		why := 'the line has as many decisions as are allowed';
+	-- A stolen key that speaks from forged addresses must not fill the block with other people's lines.
+	ELSIF (SELECT count(*) FROM decision d WHERE d.uid = u AND d.ended_at IS NULL) >= s.line_max THEN
+		now_state := 'refused';
+		why := 'the device has as many decisions as are allowed';
 	END IF;
 	IF now_state = 'refused' AND EXISTS (SELECT FROM decision d WHERE d.incident_id = i AND d.uid = u
-			AND d.line = l AND d.target = t AND d.port = p AND d.reason = why) THEN
+			AND d.reason = why AND (why LIKE 'the device %' OR (d.line = l AND d.target = t AND d.port = p))) THEN
 		RETURN 0;
 	END IF;
 	INSERT INTO decision (incident_id, uid, line, target, proto, port, state, reason, relapse, ends_at, ended_at)

@@ -156,6 +156,16 @@ check "port 23 no longer answers" blocks_port
 check "port 80 does" connects 80
 check "and ping" reaches dev1 192.0.2.10
 
+# --- a key that speaks from other people's lines
+decide() { sql "SELECT sum(hg_decide((SELECT max(incident_id) FROM incident), '$1', $2, '192.0.2.10/32', $3, $4))
+	FROM generate_series(1, 40) n"; }
+is "a stolen key blocks no more lines than a line has blocks" \
+	"$(decide thief "('10.9.0.' || n)::cidr" '0::smallint' 0)" 16
+is "and is refused once, not once per line" "$(sql "SELECT count(*), min(reason) FROM decision
+	WHERE uid = 'thief' AND state = 'refused'")" "1|the device has as many decisions as are allowed"
+is "a port of TCP and the same of UDP are two" "$(decide two "'10.9.1.1/32'" \
+	"CASE WHEN n % 2 = 0 THEN 6 ELSE 17 END::smallint" 53)" 2
+
 stop collector
 check "it stops in order" grep -q 'collector: stopped' "$tmp/collector.log"
 check "and no sanitizer complains" sh -c "! grep -E 'Sanitizer|runtime error' '$tmp/collector.log'"

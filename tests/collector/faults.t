@@ -141,6 +141,17 @@ check "the excess was dropped unread" wait_for 12 sql_is \
 	"SELECT sum(count) > 10000 FROM audit WHERE reason = 'rate'" t
 check "little was looked at" sql_is "SELECT sum(count) < 200 FROM audit WHERE reason = 'malformed'" t
 
+# --- a database that takes nothing for a while
+read_only() { sql "ALTER SYSTEM SET default_transaction_read_only = $1"; sql 'SELECT pg_reload_conf()' >/dev/null; }
+read_only on
+sql 'BEGIN READ WRITE; UPDATE alarm SET correlated = false WHERE alarm_id = (SELECT max(alarm_id) FROM alarm); COMMIT'
+check "an alarm that cannot be concluded now is complained about" wait_for 10 \
+	grep -q 'decide: database: .*read-only' "$tmp/collector.log"
+is "once, not without end" "$(grep -c 'decide: .*read-only' "$tmp/collector.log")" 1
+read_only off
+check "and is concluded later" wait_for 10 sql_is "SELECT count(*) FROM alarm WHERE NOT correlated" 0
+check "not given up" sh -c "! grep 'not concluded' '$tmp/collector.log'"
+
 stop collector
 check "it stops in order" grep -q 'collector: stopped' "$tmp/collector.log"
 check "and no sanitizer complains" sh -c "! grep -E 'Sanitizer|runtime error' '$tmp/collector.log'"

@@ -37,8 +37,8 @@ bool hg_handler_name_valid(const char *name)
 {
 	size_t n = strlen(name);
 
-	return n >= 1 && n <= 64 &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
+	return n >= 1 && n <= HG_HANDLER_NAME_MAX && *name != '.' &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
 		       n;
 }
 

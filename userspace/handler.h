@@ -13,6 +13,7 @@
 
 #define HG_HANDLER_OUTPUT_MAX (16 * 1024)
 #define HG_HANDLER_DETAIL_MAX 256
+#define HG_HANDLER_NAME_MAX 68 /* "set-" and the longest name of a property */
 
 struct hg_handler_result {
 	int exit_status; /* 0..255, or -signal */
@@ -38,7 +39,7 @@ struct hg_handler_options {
 
 struct hg_handler;
 
-/* True for 1..64 bytes of [A-Za-z0-9_-]. */
+/* True for 1..HG_HANDLER_NAME_MAX bytes of [A-Za-z0-9._-], the first of them no '.'. */
 bool hg_handler_name_valid(const char *name);
 
 /*

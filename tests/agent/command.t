@@ -71,6 +71,10 @@ ok(True, "and is ended with it")
 script("greedy", "exec python3 -c 'x = bytearray(1 << 29)'")
 equal(run("greedy")[0], FAILED, "more memory than is allowed")
 
+for name in ("n" * 64, "valve.left"):
+    script("set-" + name, "echo refused >&2; exit 1")
+    equal(run("$set", {"name": name, "value": 1})[3], "refused", f"the handler of {len(name)} bytes is asked")
+    ok(not agent.call("property.get", name=name)["ok"], "and its word counts")
 equal(run("absent"), (FAILED, 0, m.NOTHING, "no handler absent"), "no handler")
 r = run("../fail")
 equal(r[0], FAILED, "a path is no name: " + r[3])

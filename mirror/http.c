@@ -449,6 +449,20 @@ static bool query(struct request *r, struct ask *a)
 	return false;
 }
 
+/* Goes to the database as text, so it must be some; our own ETags are digits in quotes. */
+static bool if_match(struct request *r)
+{
+	const char *tag = evhttp_find_header(evhttp_request_get_input_headers(r->req), "If-Match");
+
+	for (const char *c = tag; c && *c; c++) {
+		if (*c < ' ' || *c > '~') {
+			request_fail(r, 400, "If-Match: wants an ETag of this API, or *");
+			return false;
+		}
+	}
+	return true;
+}
+
 static const char *param(struct request *r, const struct ask *a, enum hg_api_from from)
 {
 	switch (from) {
@@ -526,7 +540,8 @@ static void on_request(struct evhttp_request *req, void *arg)
 	if (!r)
 		return;
 	TAILQ_INIT(&a.query);
-	if (route(r, &a) && token_hash(r, &a) && base_url(r, &a) && body(r, &a) && query(r, &a))
+	if (route(r, &a) && token_hash(r, &a) && base_url(r, &a) && if_match(r) && body(r, &a) &&
+	    query(r, &a))
 		request_ask(r, &a);
 	evhttp_clear_headers(&a.query);
 	hg_api_path_free(&a.path);

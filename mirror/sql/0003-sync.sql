@@ -180,10 +180,11 @@ LANGUAGE sql STABLE AS $$
 		ORDER BY seq LIMIT 257
 	), summed AS (
 		SELECT *, row_number() OVER w AS n,
-			sum(octet_length(coalesce(value::text, ''))) OVER w AS bytes
+			sum(60 + octet_length(coalesce(value::text, ''))) OVER w AS bytes
 		FROM due WINDOW w AS (ORDER BY seq)
 	)
-	-- A number grows by at most 9/5 from jsonb's text to CBOR: 64 KiB of text stay below 120 KiB.
+	-- A number grows by at most 9/5 from jsonb's text to CBOR, and 60 * 9/5 cover name, number and time:
+	-- 64 KiB of text stay below 120 KiB, and with as much for commands below the 256 KiB of a message.
 	SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('seq', seq, 'name', name, 'time', made_ms))
 			|| CASE WHEN value IS NULL THEN '{}' ELSE jsonb_build_object('value', value) END
 			ORDER BY seq) FILTER (WHERE n = 1 OR (n <= 256 AND bytes <= 65536)), '[]'),
@@ -212,7 +213,7 @@ BEGIN
 			PERFORM command_end(p_device, c.seq, 'cancelled', 'the requester''s right was withdrawn');
 			CONTINUE;
 		END IF;
-		bytes := bytes + octet_length(coalesce(c.input::text, ''));
+		bytes := bytes + 60 + octet_length(coalesce(c.input::text, ''));
 		more := n > 0 AND (n >= 64 OR bytes > 65536);
 		EXIT WHEN more;
 		n := n + 1;

@@ -45,7 +45,13 @@ BEGIN
 		PERFORM admin_fail(format('/properties/%s/type: is missing', p_name));
 	END IF;
 	SELECT owner INTO before FROM model_property WHERE model = p_model AND name = p_name;
-	IF before <> owner_of AND EXISTS (SELECT FROM device WHERE model = p_model) THEN
+	IF before <> owner_of AND NOT EXISTS (SELECT FROM device WHERE model = p_model) THEN
+		before := NULL;
+	ELSIF before IS NULL THEN -- or it was in an older model, and devices hold its values still
+		SELECT p.owner INTO before FROM property p JOIN device USING (device_id)
+		WHERE model = p_model AND p.name = p_name AND p.owner <> owner_of LIMIT 1;
+	END IF;
+	IF before <> owner_of THEN
 		PERFORM admin_fail(format('/properties/%s/hg:owner: devices of this model exist; the owner stays %s',
 					  p_name, before));
 	END IF;

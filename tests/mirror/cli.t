@@ -81,6 +81,12 @@ for at, change in [
         ("/actions/a/hg:deliverWithin: \"soon\" is not a duration", {"actions": {"a": {"hg:deliverWithin": "soon"}}})]:
     r = w.model(dict(MODEL, **change), check=False)
     ok(r.returncode == 1 and at in r.stderr, f"model: {at}", r.stderr)
+w.model(dict(MODEL, **{"hg:model": "moving"}))
+w.device("mover", "moving")
+w.pg.sql("INSERT INTO heliograph.property VALUES ('mover', 'setpoint', 'mirror', '20', 1, 1, 0)")
+w.model(dict(MODEL, **{"hg:model": "moving", "properties": {}}))
+r = w.model(dict(MODEL, **{"hg:model": "moving", "properties": {"setpoint": {"type": "number", "readOnly": True}}}), check=False)
+ok(r.returncode == 1 and "the owner stays mirror" in r.stderr, "nor does leaving a property out change its owner", r.stderr)
 equal(w.pg.sql("SELECT thing_model->'properties'->'setpoint'->>'maximum' FROM heliograph.model WHERE model = 'thermo'"), "30", "a refused model changes nothing")
 with open(w.dir + "/bad.json", "w") as f:
     f.write('{\n "a": 1,\n "a": 2}')

@@ -133,6 +133,7 @@ try:
 except OSError:
     s = 413  # the mirror closed while we still sent
 equal(s, 413, "a body far over the limit: 413 or the end")
+equal(problem("PUT", P + "setpoint", 20, headers={"If-Match": "\xe9"})[0], 400, "an If-Match that is not text: 400")
 equal(problem("GET", P + "setpoint", headers={"Host": "evil\"<"})[0], 400, "a Host that is no name: 400")
 
 

@@ -97,6 +97,8 @@ static void update_peers(struct hg_watch *w, bool anyway)
 	w->n_peers = n;
 }
 
+static int start_detector(struct hg_watch *w);
+
 static int attach(struct hg_watch *w, char *err, size_t err_size)
 {
 	struct hg_guard_options o;
@@ -155,6 +157,9 @@ static void keep_attached(struct hg_watch *w)
 	}
 	if (!attach(w, err, sizeof(err))) {
 		w->guard_error[0] = '\0';
+		/* It could not watch while there was no guard at all. */
+		if (w->profile && !w->detect && start_detector(w))
+			hg_error("guard: out of memory: traffic is not watched");
 	} else if (strcmp(err, w->guard_error)) {
 		snprintf(w->guard_error, sizeof(w->guard_error), "%s", err);
 		hg_error("guard: not all interfaces are guarded: %s", err);
@@ -165,7 +170,7 @@ static void on_collector(void *ctx, const char *error, const struct sockaddr_sto
 			 size_t n)
 {
 	struct hg_watch *w = ctx;
-	int ret;
+	int ret = -EADDRNOTAVAIL;
 
 	w->lookup = NULL;
 	if (error) {
@@ -173,19 +178,24 @@ static void on_collector(void *ctx, const char *error, const struct sockaddr_sto
 		return;
 	}
 	w->collector_known_ms = hg_uptime_ms();
-	if (w->n_collector && !memcmp(&w->collector, addrs, sizeof(*addrs)))
-		return;
-	w->collector = addrs[0];
-	w->n_collector = 1;
-	update_peers(w, false);
-	ret = hg_alarm_sender_connect(w->sender, (const struct sockaddr *)addrs,
-				      addrs->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-								   : sizeof(struct sockaddr_in));
-	if (ret) {
-		hg_warn("alarm: collector %s: %s", w->agent->conf.collector.host, strerror(-ret));
-		w->n_collector = 0;
-		w->collector_known_ms = 0;
+	for (size_t i = 0; w->n_collector && i < n; i++)
+		if (!memcmp(&w->collector, &addrs[i], sizeof(*addrs)))
+			return;
+	for (size_t i = 0; ret && i < n; i++) {
+		w->collector = addrs[i];
+		w->n_collector = 1;
+		update_peers(w, false); /* first: its answers are to pass */
+		ret = hg_alarm_sender_connect(w->sender, (const struct sockaddr *)&addrs[i],
+					      addrs[i].ss_family == AF_INET6
+						      ? sizeof(struct sockaddr_in6)
+						      : sizeof(struct sockaddr_in));
 	}
+	if (!ret)
+		return;
+	hg_warn("alarm: collector %s: %s", w->agent->conf.collector.host, strerror(-ret));
+	w->n_collector = 0;
+	w->collector_known_ms = 0;
+	update_peers(w, false);
 }
 
 static void find_collector(struct hg_watch *w)
@@ -310,7 +320,10 @@ static int start_detector(struct hg_watch *w)
 	};
 
 	w->detect = hg_detect_new(&o);
-	return w->detect ? 0 : -ENOMEM;
+	if (!w->detect)
+		return -ENOMEM;
+	hg_info("guard: traffic is watched by the profile of %s", w->profile->model);
+	return 0;
 }
 
 static int start_guard(struct hg_watch *w, char *err, size_t err_size)

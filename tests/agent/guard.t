@@ -61,6 +61,21 @@ check "but says loudly that the device is open" grep -q "NOT GUARDED" "$tmp/agen
 check "also in its status" says "OFF: .*nothere"
 stop agent
 
+conf "interface = late
+required = no
+[profile]
+file = $HG_TOP/package/profile.json"
+agent
+wait_for 10 hg status
+check "without a guard nothing is watched" sh -c "! grep 'is watched' '$tmp/agent.log'"
+in_ns dev ip link add late type veth peer name later
+in_ns dev ip link set late up
+check "an interface that comes late is guarded" wait_for 15 says " on late"
+check "and watched" wait_for 5 grep -q 'traffic is watched by the profile of' "$tmp/agent.log"
+in_ns dev ip link del late
+stop agent
+wait_for 5 hg guard off
+
 start_in net listeners python3 -c "import select, socket
 ports = [socket.create_server(('10.9.0.1', p)) for p in (4646, 8080)]
 while True:

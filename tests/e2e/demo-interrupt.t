@@ -13,15 +13,20 @@ ended() {
 	start demo env --default-signal=INT NO_COLOR=1 "$HG_TOP/scripts/demo"
 	demo_pid=$(pid demo)
 	wait_for 100 grep -q "$2" "$tmp/demo.log" || fail "$1: the demo gets there"
-	# The suffix of its namespaces and directory stands in the environment of all it starts.
-	demo_suffix=$(grep -lsaz "^HG_RUN=" /proc/[0-9]*/environ | demo_environments)
-	check "$1: there is something to clean up" [ -n "$(leftovers "$demo_suffix")" ]
+	check "$1: there is something to clean up" wait_for 10 demo_made_something
 	$3
 	check "$1: it ends soon" wait_for 30 gone "$demo_pid"
 	wait "$demo_pid"
 	is "$1: exit status" "$?" "$4"
 	is "$1: nothing is left behind" "$(leftovers "${demo_suffix:-none}")" ""
 	stop demo
+}
+
+# The suffix of its namespaces and directory stands in the environment of all it starts; between two
+# children of the demo there is none to read it from.
+demo_made_something() {
+	demo_suffix=$(grep -lsaz "^HG_RUN=" /proc/[0-9]*/environ | demo_environments)
+	[ -n "$demo_suffix" ] && [ -n "$(leftovers "$demo_suffix")" ]
 }
 
 # The HG_RUN of a process whose parent is the demo.

@@ -28,6 +28,7 @@
 
 #define SOCKETS_MAX 16
 #define UNKNOWN_MAX 4096 /* key ids of nobody, remembered for a moment, apart from the good ones */
+#define STRANGERS 4	 /* what they cost is at most the fourth part of what the known ones may */
 #define BATCH 64	 /* datagrams per wake-up of a socket; the loop has other work */
 
 struct hg_ingest {
@@ -37,7 +38,7 @@ struct hg_ingest {
 	struct hg_lines *lines;
 	struct hg_keys *keys, *unknown;
 	struct hg_rates *rates;
-	struct hg_rate enrolments, signatures;
+	struct hg_rate enrolments, signatures, strangers;
 	struct hg_audit *audit;
 	struct timespec crl_mtime;
 	size_t n_sockets;
@@ -156,11 +157,11 @@ static char *targets_json(const struct hg_alarm *a)
 	for (size_t i = 0; i < a->n_targets; i++) {
 		const struct hg_alarm_target *t = &a->targets[i];
 		struct hg_net n = { .family = t->family, .len = t->prefix_len };
+		uint64_t packets = t->packets < INT32_MAX ? t->packets : INT32_MAX;
 
 		memcpy(n.addr, t->addr, sizeof(n.addr));
-		json_array_append_new(list,
-				      json_pack("[siii]", hg_net_format(&n, net), (int)t->proto,
-						(int)t->port, (int)(t->packets & 0x7fffffff)));
+		json_array_append_new(list, json_pack("[siii]", hg_net_format(&n, net),
+						      (int)t->proto, (int)t->port, (int)packets));
 	}
 	text = json_dumps(list, JSON_COMPACT);
 	json_decref(list);
@@ -200,6 +201,20 @@ static bool may_sign(struct hg_ingest *in)
 {
 	uint64_t n = in->o.conf->limits.signatures;
 	bool may = hg_rate_take(&in->signatures, n, n, now_ms());
+
+	if (!may)
+		count(in, HG_AUDIT_BUSY);
+	return may;
+}
+
+/*
+ * A key that is not known costs a query or an answer's signature. Its budget is apart, so that junk
+ * from forged addresses does not silence the devices that are known.
+ */
+static bool may_ask(struct hg_ingest *in)
+{
+	uint64_t n = in->o.conf->limits.signatures / STRANGERS + 1;
+	bool may = hg_rate_take(&in->strangers, n, n, now_ms());
 
 	if (!may)
 		count(in, HG_AUDIT_BUSY);
@@ -325,8 +340,7 @@ static void take_alarm(const struct request *seen)
 		verify(r, key);
 		return;
 	}
-	/* Strangers cost a query or a signature each: they share the budget of the known ones. */
-	if (!may_sign(in)) {
+	if (!may_ask(in)) {
 		free(r);
 	} else if (hg_keys_find(in->unknown, r->key_id, time(NULL))) {
 		tell_to_enrol(r);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include "../core/tables.h"
 
 #define OBJECT_MAX (16 << 20) /* a hundred times what the guard is */
 #define PROG_MAPS_MAX 64      /* maps of one program; the object has a quarter of that */
@@ -154,9 +155,20 @@ static int reuse_maps(struct bpf_object *object, const struct hg_pins *p)
 	return 0;
 }
 
+/*
+ * Each processor finds the kept flows that are over among its own only, so there must be room for
+ * all of theirs: else what one has left behind would shut the others out.
+ */
+static unsigned int kept_size(const struct hg_guard_options *o)
+{
+	unsigned int all = HG_RING_SLOTS * (unsigned int)libbpf_num_possible_cpus();
+
+	return o->flows_kept > all ? o->flows_kept : all;
+}
+
 static int size_tables(struct bpf_object *object, const struct hg_guard_options *o)
 {
-	const unsigned int sizes[3] = { o->flows_kept, o->flows_inside, o->flows_outside };
+	const unsigned int sizes[3] = { kept_size(o), o->flows_inside, o->flows_outside };
 	struct bpf_map *m;
 	int ret;
 

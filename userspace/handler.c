@@ -21,6 +21,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+/* Reads that empty a full pipe (64 KiB) at the end; whoever still writes then is not heard. */
+#define DRAIN_MAX (65536 / HG_HANDLER_DETAIL_MAX)
+
 struct hg_handler {
 	struct hg_handler_options o;
 	pid_t pid;
@@ -163,6 +166,8 @@ static void stop(struct hg_handler *h, const char *why)
 	if (h->killed[0])
 		return;
 	snprintf(h->killed, sizeof(h->killed), "%s", why);
+	if (!h->pid) /* it has ended already; group 0 would be our own */
+		return;
 	kill(-h->pid, SIGTERM);
 	event_add(h->timer, &grace);
 }
@@ -181,9 +186,9 @@ static void on_output(evutil_socket_t fd, short what, void *ctx)
 {
 	struct hg_handler *h = ctx;
 	char more[4096];
-	ssize_t n;
+	ssize_t n = 0;
 
-	while ((n = read(h->out, more, sizeof(more))) > 0) {
+	for (int i = 0; i < DRAIN_MAX && (n = read(h->out, more, sizeof(more))) > 0; i++) {
 		size_t room = sizeof(h->output) - h->output_len;
 
 		memcpy(h->output + h->output_len, more, (size_t)n < room ? (size_t)n : room);
@@ -193,7 +198,7 @@ static void on_output(evutil_socket_t fd, short what, void *ctx)
 		if (what)
 			return; /* the loop's other events have their turn */
 	}
-	if (n == 0 || errno != EAGAIN)
+	if (n == 0 || (n < 0 && errno != EAGAIN))
 		event_del(h->readable);
 }
 
@@ -201,9 +206,9 @@ static void on_errors(evutil_socket_t fd, short what, void *ctx)
 {
 	struct hg_handler *h = ctx;
 	char more[HG_HANDLER_DETAIL_MAX];
-	ssize_t n;
+	ssize_t n = 0;
 
-	while ((n = read(h->errors, more, sizeof(more))) > 0) {
+	for (int i = 0; i < DRAIN_MAX && (n = read(h->errors, more, sizeof(more))) > 0; i++) {
 		size_t keep = h->tail_len + n > sizeof(h->tail) ? sizeof(h->tail) - n : h->tail_len;
 
 		memmove(h->tail, h->tail + h->tail_len - keep, keep);
@@ -212,7 +217,7 @@ static void on_errors(evutil_socket_t fd, short what, void *ctx)
 		if (what)
 			return;
 	}
-	if (n == 0 || errno != EAGAIN)
+	if (n == 0 || (n < 0 && errno != EAGAIN))
 		event_del(h->complains);
 }
 

@@ -70,10 +70,16 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 		hg_info("reload: authorities and revocation list were read again");
 }
 
+static void on_prune(evutil_socket_t fd, short what, void *arg);
+
 static void on_pruned(void *ctx, const PGresult *res, const char *error)
 {
+	struct server *v = ctx;
+
 	if (error && res)
 		hg_warn("prune: %s", error);
+	else if (!error && strcmp(PQgetvalue(res, 0, 0), "0") && !v->drain_left)
+		on_prune(-1, 0, v);
 }
 
 static void on_prune(evutil_socket_t fd, short what, void *arg)
@@ -85,7 +91,7 @@ static void on_prune(evutil_socket_t fd, short what, void *arg)
 	snprintf(outbox, sizeof(outbox), "%llu s", (unsigned long long)v->conf->keep.outbox / 1000);
 	snprintf(commands, sizeof(commands), "%llu s",
 		 (unsigned long long)v->conf->keep.commands / 1000);
-	hg_pg_query(v->pg, "SELECT prune($1, $2)", 2, params, on_pruned, NULL);
+	hg_pg_query(v->pg, "SELECT prune($1, $2)", 2, params, on_pruned, v);
 }
 
 static int open_events(struct server *v)

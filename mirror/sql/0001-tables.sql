@@ -128,6 +128,7 @@ CREATE TABLE command (
 ) WITH (fillfactor = 80);
 CREATE INDEX command_open ON command (device_id, seq)
 	WHERE state IN ('queued', 'leased', 'received', 'executing');
+CREATE INDEX ON command (ended_at) WHERE ended_at IS NOT NULL;
 
 -- The last changes of a device that the model did not allow: a ring of 32 per device.
 CREATE TABLE refusal (
@@ -152,6 +153,7 @@ CREATE TABLE outbox (
 	PRIMARY KEY (device_id, seq)
 );
 CREATE INDEX ON outbox (xid);
+CREATE INDEX ON outbox USING brin (happened_at);
 
 CREATE TABLE audit (
 	device_id	text NOT NULL,

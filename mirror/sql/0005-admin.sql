@@ -220,9 +220,13 @@ LANGUAGE sql AS $$
 	SELECT count(*) FROM u
 $$;
 
--- Forgets what nobody needs any more; called by the server now and then.
-CREATE FUNCTION prune(p_outbox interval, p_commands interval) RETURNS void
+-- Forgets what nobody needs any more, a bounded part at a time, so that no statement takes too long.
+-- Returns how many rows that were; called by the server now and then, until it is 0.
+CREATE FUNCTION prune(p_outbox interval, p_commands interval) RETURNS bigint
 LANGUAGE sql AS $$
-	DELETE FROM outbox WHERE happened_at < now() - p_outbox;
-	DELETE FROM command WHERE ended_at < now() - p_commands
+	WITH o AS (DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox
+			WHERE happened_at < now() - p_outbox LIMIT 10000)) RETURNING 1),
+	     c AS (DELETE FROM command WHERE ctid = ANY (ARRAY(SELECT ctid FROM command
+			WHERE ended_at < now() - p_commands LIMIT 10000)) RETURNING 1)
+	SELECT (SELECT count(*) FROM o) + (SELECT count(*) FROM c)
 $$;

@@ -94,6 +94,12 @@ fails(1, "bad.json:3:", "model", "add", w.dir + "/bad.json")
 fails(1, "No such file", "model", "add", w.dir + "/none.json")
 ok("thermo" in w.run("model", "list"), "model list")
 
+# What is over
+w.pg.sql("INSERT INTO heliograph.outbox (device_id, seq, kind, name, happened_at) "
+         "SELECT 'old', n, 'property', 'x', now() - interval '8 d' FROM generate_series(1, 25000) n")
+counts = [w.pg.sql("SET search_path = heliograph; SELECT prune('7 d', '90 d')").split()[-1] for i in range(4)]
+equal(counts, ["10000", "10000", "5000", "0"], "old rows go, so many at a time")
+
 # Tokens
 t = w.token("app", "--right", "read", "--right", "write", "--model", "thermo")
 ok(t.startswith("hg_") and len(t) == 46, "token add prints the token", t)

@@ -18,7 +18,8 @@
 #include "session.h"
 #include "../lib/log.h"
 
-#define GAP_MS 1000 /* between sessions that are due "at once": an application cannot spin us */
+/* Between sessions due "at once" by changes; a person's `sync now` does not wait for it. */
+#define GAP_MS 1000
 #define TICKET_SAVE_MS (3600 * 1000) /* flash wears; a lost ticket costs one full handshake */
 #define TICKET_MAX 16384
 #define WAITERS_MAX 64

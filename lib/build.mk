@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # libhg.a: what all daemons link. A program pulls in only what it calls.
 lib-srcs := $(sort $(wildcard lib/*.c))
-pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
+# Silent on a machine without pkg-config: `make demo` installs it, and then reads this again.
+pkg = $(if $(shell command -v $(PKG_CONFIG)),$(shell $(PKG_CONFIG) --$(1) $(2)))
 ssl-libs := -lssl -lcrypto
 event-libs := -levent_openssl -levent_core -levent_extra
 conf-libs := -linih

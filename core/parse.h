@@ -135,8 +135,8 @@ static hg_inline int hg_parse_ipv6_header(struct hg_packet *p, const struct hg_f
 	if (!ip)
 		return HG_PACKET_TRUNCATED;
 	total = 40u + hg_load16(ip + 4);
-	total = hg_sent_length(p, total,
-			       41); /* no payload: the length is in an option, or not yet */
+	/* 41: where no payload is said, the length is in an option, or not there yet. */
+	total = hg_sent_length(p, total, 41);
 	if (ip[0] >> 4 != 6 || total > p->left)
 		return HG_PACKET_MALFORMED;
 	hg_addr_from_ipv6(out ? &p->key.local : &p->key.remote, ip + 8);

@@ -345,8 +345,7 @@ static hg_inline int hg_verdict_in(struct hg_host *h, const struct hg_packet *p)
 	return HG_PASS_TRUSTED;
 }
 
-/* Finds the flow's peer and channel, p->roles and p->channel. Both loops run over a bank in force.
- */
+/* Finds the flow's peer and channel: p->roles, p->channel. Both loops read the bank in force. */
 static hg_inline void hg_match_flow(struct hg_host *h, struct hg_packet *p)
 {
 	__u32 bank = hg_host_config(h)->generation & 1, i;

@@ -17,9 +17,12 @@ static hg_inline int hg_peer_matches(const struct hg_peer *peer, const struct hg
 	       (!peer->port || peer->port == k->remote_port);
 }
 
-/* `roles` are of the flow's remote. Ports count where the protocol has them. */
+/*
+ * `roles` and `channels` are of the flow's remote: what peer it is, and which channels its names
+ * are of. Ports count where the protocol has them.
+ */
 static hg_inline int hg_rule_matches(const struct hg_rule *r, const struct hg_flow_key *k,
-				     __u8 roles)
+				     __u8 roles, __u64 channels)
 {
 	__u16 port = HG_NET16(k->remote_port);
 
@@ -29,6 +32,8 @@ static hg_inline int hg_rule_matches(const struct hg_rule *r, const struct hg_fl
 	    (port < r->port_min || port > r->port_max))
 		return 0;
 	if (r->peer_roles && !(r->peer_roles & roles))
+		return 0;
+	if (r->flags & HG_RULE_BOUND && !(channels >> (r->channel & (HG_CHANNELS_MAX - 1)) & 1))
 		return 0;
 	if (r->flags & HG_RULE_LOCAL && !hg_addr_is_local(&k->remote))
 		return 0;

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The score: one second of one channel against what its model does. Integers only, no division, no
- * memory of its own: the caller passes the state and gets back what broke, with value and bound.
+ * The score: what one channel did in the last second, minute and hour, against what its model does.
+ * Integers only, no division, no memory of its own; the host closes a second with hg_score_step().
  *
- * Two tests side by side. Envelope: packets, bytes, new flows or failed openings of the last second
- * over their bound (floods, fast scans). Walk: failed openings step up, answered ones step down
- * (threshold random walk, Jung et al. 2004), which sees a scan at any rate. An episode begins with
- * the first test that breaks and ends after enough quiet seconds; one episode, one alarm.
+ * Three tests side by side:
+ *   envelope  a count over its bound in a window. Longer windows are tested each second while they
+ *             fill, so that nothing waits for the end of an hour.
+ *   walk      failed openings of new destinations step up, answered ones down (threshold random
+ *             walk, Jung et al. 2004): a scan at any rate. Only destinations not opened lately
+ *             step, for a device that has lost its servers tries the same few again.
+ *   sum       what exceeds an hour's usual rate adds up (CUSUM, Page 1954): slow leaks, beacons.
+ *
+ * An episode begins with the first test that breaks and ends after enough quiet seconds: one
+ * episode, one alarm. What traffic outside every channel does mildly is told only if it goes on.
  */
 #ifndef HG_CORE_SCORE_H
 #define HG_CORE_SCORE_H
 
-#include "port.h"
+#include "attack.h"
+#include "spots.h"
 
-/* Same numbers as in alarms. */
-#define HG_SCORE_SCAN 1u
-#define HG_SCORE_FLOOD 2u
-#define HG_SCORE_OUTSIDE 3u
-
-#define HG_SCORE_PACKETS 1u
-#define HG_SCORE_BYTES 2u
-#define HG_SCORE_FLOWS 3u
-#define HG_SCORE_FAILED 4u
+/* Seconds an answer may take: a SYN, its copies after 1 and 3 s, and a slow link. A power of two */
+#define HG_SCORE_LAG 4
 
 /*
  * Traffic outside every channel this many times (log2) over its bound is an attack, not a novelty.
@@ -35,179 +35,377 @@
 #define HG_SCORE_MILD 5u
 
 /*
- * Quiet seconds that end an episode: of the envelope, and of the walk (a slow scan pauses between
- * steps).
+ * Quiet seconds that end an episode: of the envelope, and of walk and sums (a slow scan pauses
+ * between steps).
  */
 #define HG_SCORE_QUIET 10u
-#define HG_SCORE_QUIET_WALK 180u
+#define HG_SCORE_QUIET_SLOW 180u
 
-/*
- * Once in so many seconds the walk forgets one step: a failure every ten minutes is weather, not a
- * scan.
- */
-#define HG_SCORE_LEAK 600u
+/* An episode that lasts is told again: with what its first seconds have shown, then regularly. */
+#define HG_SCORE_SETTLE 2u
+#define HG_SCORE_UPDATE 15u
+
+/* Once in so many minutes the walk forgets a step: a failure an hour is weather, not a scan. */
+#define HG_SCORE_LEAK 10u
+
+#define HG_SCORE_SIZE_PACKETS 16u /* a minute with fewer has no mean size */
 
 /* Counts above this do not change a verdict, and their products fit into 64 bits. */
-#define HG_SCORE_CAP 0x7fffffffu
+#define HG_SCORE_CAP 0x7fffffffull
 
-enum hg_score_event {
-	HG_SCORE_NONE = 0,
-	HG_SCORE_START, /* an episode begins */
-	HG_SCORE_MORE,	/* it lasts */
-	HG_SCORE_END,
-};
+/* A host that slept, or a late timer: no more seconds than this are made up for. */
+#define HG_SCORE_SECONDS_MAX 60u
 
-/* Per second; the profile's envelope times its margin. */
-struct hg_score_bounds {
-	__u64 packets, bytes, flows, failed;
-	__u32 walk_limit; /* where the walk breaks; 0: no walk (answers are not expected) */
-	__u16 walk_up, walk_down;
-};
-
-_Static_assert(sizeof(struct hg_score_bounds) == 40, "hg_score_bounds");
-
-/* Growth of the channel's counters in one second. */
-struct hg_score_sample {
-	__u64 packets, bytes, flows, failed, answered;
-};
-
-_Static_assert(sizeof(struct hg_score_sample) == 40, "hg_score_sample");
-
-/* All-zero is the start. */
+/* All-zero is the start: the first step only takes the reading. */
 struct hg_score_state {
-	__u32 walk;
-	__u32 leak;  /* seconds since it last leaked */
-	__u32 quiet; /* seconds since something broke */
-	__u8 active; /* an episode lasts */
-	__u8 slow;   /* only the walk has broken in it */
-	__u8 mild;   /* seconds of mild excess that have not been told yet */
-	__u8 pad;
+	struct hg_window last; /* reading at the last step */
+	struct hg_sample minute, hour;
+	__u64 flows_then[HG_SCORE_LAG]; /* ring of readings of .flows */
+	__u64 unanswered;		/* greatest flows(t - LAG) - answered(t) so far */
+	__u64 sum_flows, sum_bytes;	/* times 60 */
+	__u32 minute_s, hour_s;		/* of the windows that fill */
+	__u32 walk, untried;		/* untried: new destinations whose outcome is not known */
+	__u32 quiet, since;		/* seconds since something broke; since it was told */
+	__u16 leak;			/* minutes */
+	__u8 based;			/* last is a reading */
+	__u8 active;			/* an episode lasts */
+	__u8 slow;			/* only walk or sums have broken in it */
+	__u8 mild;			/* seconds of mild excess that have not been told yet */
+	__u8 told;			/* how often, up to 2 */
+	__u8 attack;			/* enum hg_attack, as last told */
+	__u8 over_flows, over_bytes;	/* the sums stand above their limits */
+	__u8 slot;			/* of flows_then */
+	__u8 pad[5];
 };
 
-_Static_assert(sizeof(struct hg_score_state) == 16, "hg_score_state");
+_Static_assert(sizeof(struct hg_score_state) == 448, "hg_score_state");
 
-struct hg_score {
+/* What breaks most so far. */
+struct hg_worst {
 	__u64 value, bound;
-	__u8 event;	  /* enum hg_score_event */
-	__u8 alarm_class; /* HG_SCORE_SCAN..OUTSIDE */
-	__u8 feature;	  /* HG_SCORE_PACKETS..FAILED */
-	__u8 broken;	  /* something broke in this second */
-	__u8 pad[4];
+	__u8 feature, window, broken, slow;
 };
 
-_Static_assert(sizeof(struct hg_score) == 24, "hg_score");
-
-/*
- * Takes a feature into *s if it breaks its bound by more than what is there (compared crosswise).
- */
-static hg_inline void hg_score_feature(struct hg_score *s, __u8 feature, __u64 value, __u64 bound)
+/* Compared crosswise: how many times the bound, not how much over it. */
+static hg_inline void hg_score_hold(struct hg_worst *w, __u8 feature, __u8 window, __u64 value,
+				    __u64 bound)
 {
-	if (value > HG_SCORE_CAP)
-		value = HG_SCORE_CAP;
-	if (bound > HG_SCORE_CAP)
-		bound = HG_SCORE_CAP;
 	if (value <= bound)
 		return;
-	if (s->broken && value * (s->bound + 1) <= s->value * (bound + 1))
+	if (w->broken &&
+	    (value > HG_SCORE_CAP ? HG_SCORE_CAP : value) *
+			    ((w->bound > HG_SCORE_CAP ? HG_SCORE_CAP : w->bound) + 1) <=
+		    (w->value > HG_SCORE_CAP ? HG_SCORE_CAP : w->value) *
+			    ((bound > HG_SCORE_CAP ? HG_SCORE_CAP : bound) + 1))
 		return;
-	s->value = value;
-	s->bound = bound;
-	s->feature = feature;
-	s->broken = 1;
+	w->value = value;
+	w->bound = bound;
+	w->feature = feature;
+	w->window = window;
+	w->broken = 1;
+	w->slow = 0;
 }
 
-/* Moves the walk and says whether it stands at its limit because of this second. */
-static hg_inline int hg_score_walk(struct hg_score_state *st, const struct hg_score_bounds *b,
-				   const struct hg_score_sample *in)
+static hg_inline void hg_score_count(struct hg_worst *w, __u8 feature, __u8 window, __u64 value,
+				     __u32 bound, __u32 times)
 {
-	__u64 failed = in->failed, answered = in->answered, up, down;
+	if (bound != HG_UNBOUNDED)
+		hg_score_hold(w, feature, window, value, (__u64)bound * times);
+}
+
+/* `times`: how many windows of that length the sample covers, 1 unless a step came late. */
+static hg_inline void hg_score_envelope(struct hg_worst *w, const struct hg_bounds *b,
+					const struct hg_sample *s, __u32 destinations, __u8 window,
+					__u32 times)
+{
+	hg_score_count(w, HG_FEATURE_PACKETS, window, s->packets, b->packets[window], times);
+	if (b->bytes[window] != HG_UNBOUNDED_BYTES)
+		hg_score_hold(w, HG_FEATURE_BYTES, window, s->bytes, b->bytes[window] * times);
+	hg_score_count(w, HG_FEATURE_FLOWS, window, s->flows, b->flows[window], times);
+	hg_score_count(w, HG_FEATURE_FAILED, window, s->failed, b->failed[window], times);
+	hg_score_count(w, HG_FEATURE_DESTINATIONS, window, destinations, b->destinations[window],
+		       times);
+	hg_score_count(w, HG_FEATURE_FRESH, window, s->fresh, b->fresh[window], times);
+}
+
+static hg_inline void hg_sample_add(struct hg_sample *to, const struct hg_sample *s)
+{
+	to->packets += s->packets;
+	to->bytes += s->bytes;
+	to->flows += s->flows;
+	to->failed += s->failed;
+	to->fresh += s->fresh;
+	to->answered += s->answered;
+	to->unnamed += s->unnamed;
+	to->packets_in += s->packets_in;
+	to->bytes_in += s->bytes_in;
+	to->tcp += s->tcp;
+	to->syn += s->syn;
+	to->udp += s->udp;
+	to->icmp += s->icmp;
+	to->reflect += s->reflect;
+}
+
+/*
+ * What happened since the last step. Failed openings are those that nobody answered within LAG
+ * seconds, and those refused. Openings and answers are counted, not which belongs to which, so the
+ * unanswered are the greatest value so far of flows(t - LAG) - answered(t): never more than there
+ * really are.
+ */
+static hg_inline void hg_score_sample(struct hg_score_state *st, const struct hg_window *now,
+				      struct hg_sample *s)
+{
+	__u64 then = st->flows_then[st->slot & (HG_SCORE_LAG - 1)];
+
+	s->packets = now->packets_out - st->last.packets_out;
+	s->bytes = now->bytes_out - st->last.bytes_out;
+	s->flows = now->flows - st->last.flows;
+	s->failed = now->refused - st->last.refused;
+	s->fresh = now->fresh - st->last.fresh;
+	s->answered = now->answered - st->last.answered;
+	s->unnamed = now->unnamed - st->last.unnamed;
+	s->packets_in = now->packets_in - st->last.packets_in;
+	s->bytes_in = now->bytes_in - st->last.bytes_in;
+	s->tcp = now->tcp - st->last.tcp;
+	s->syn = now->syn - st->last.syn;
+	s->udp = now->udp - st->last.udp;
+	s->icmp = now->icmp - st->last.icmp;
+	s->reflect = now->reflect - st->last.reflect;
+	/* A refused flow is not unanswered, too: refusals count on the side of answers. */
+	if (then > now->answered + now->refused + st->unanswered) {
+		s->failed += then - now->answered - now->refused - st->unanswered;
+		st->unanswered = then - now->answered - now->refused;
+	}
+	st->flows_then[st->slot & (HG_SCORE_LAG - 1)] = now->flows;
+	st->slot++;
+	st->last = *now;
+}
+
+static hg_inline __u32 hg_score_small(__u64 n)
+{
+	return n > 0xffff ? 0xffff : (__u32)n;
+}
+
+static hg_inline void hg_score_walk(struct hg_score_state *st, const struct hg_bounds *b,
+				    const struct hg_sample *in, struct hg_worst *w)
+{
+	__u32 failed = hg_score_small(in->failed), answered = hg_score_small(in->answered);
+	__u32 up, down;
 
 	if (!b->walk_limit)
-		return 0;
-	if (failed > 0xffff)
-		failed = 0xffff;
-	if (answered > 0xffff)
-		answered = 0xffff;
+		return;
+	st->untried = hg_score_small((__u64)st->untried + in->fresh);
+	failed = failed < st->untried ? failed : st->untried;
+	st->untried -= failed;
+	st->untried -= answered < st->untried ? answered : st->untried;
 	up = st->walk + failed * b->walk_up;
 	down = answered * b->walk_down;
-	if (++st->leak >= HG_SCORE_LEAK) {
-		st->leak = 0;
-		down++;
-	}
 	up = up > down ? up - down : 0;
 	/* It stays within reach of calm: answers end what failures began. */
-	st->walk = up > b->walk_limit ? b->walk_limit : (__u32)up;
-	return failed && st->walk >= b->walk_limit;
+	st->walk = up > b->walk_limit ? b->walk_limit : up;
+	if (!failed || st->walk < b->walk_limit || w->broken)
+		return;
+	hg_score_hold(w, HG_FEATURE_WALK, HG_WINDOW_SECOND, st->walk, b->walk_limit - 1);
+	w->slow = 1;
 }
 
-/* Mild excess counts up to an episode; returns 1 if what broke is not told yet. */
-static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_score *s)
+/* Adds a minute to a sum, both times 60. True if it stands above its limit. */
+static hg_inline __u8 hg_score_sum(__u64 *sum, __u64 count, __u64 rate, __u64 limit)
+{
+	__u64 most = limit * 120; /* it stays within reach of calm */
+
+	count = *sum + count * 60;
+	count = count > rate ? count - rate : 0;
+	*sum = count > most ? most : count;
+	return *sum > limit * 60;
+}
+
+/* Once a minute: sums, mean size, the walk's leak. */
+static hg_inline void hg_score_minute(struct hg_score_state *st, const struct hg_bounds *b,
+				      struct hg_worst *w)
+{
+	const struct hg_sample *m = &st->minute;
+	__u64 packets = m->packets;
+
+	if (++st->leak >= HG_SCORE_LEAK) {
+		st->leak = 0;
+		st->walk -= st->walk != 0;
+	}
+	if (b->sum_flows_limit != HG_UNBOUNDED)
+		st->over_flows = hg_score_sum(&st->sum_flows, m->flows, b->sum_flows_rate,
+					      b->sum_flows_limit);
+	if (b->sum_bytes_limit < HG_UNBOUNDED_BYTES >> 8)
+		st->over_bytes = hg_score_sum(&st->sum_bytes, m->bytes, b->sum_bytes_rate,
+					      b->sum_bytes_limit);
+	if (w->broken)
+		return;
+	if (packets >= HG_SCORE_SIZE_PACKETS && m->bytes > packets * b->size_max)
+		hg_score_hold(w, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, m->bytes,
+			      packets * b->size_max);
+	else if (packets >= HG_SCORE_SIZE_PACKETS && m->bytes < packets * b->size_min)
+		hg_score_hold(w, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, packets * b->size_min,
+			      m->bytes);
+	else if (st->over_flows)
+		hg_score_hold(w, HG_FEATURE_SUM_FLOWS, HG_WINDOW_HOUR, st->sum_flows,
+			      (__u64)b->sum_flows_limit * 60);
+	else if (st->over_bytes)
+		hg_score_hold(w, HG_FEATURE_SUM_BYTES, HG_WINDOW_HOUR, st->sum_bytes,
+			      b->sum_bytes_limit * 60);
+	w->slow = 1;
+}
+
+/* Mild excess counts up to an episode. True if what broke is not told yet. */
+static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_worst *w,
+				    __u8 attack)
 {
 	if (st->active)
 		return 0;
-	if (!s->broken) {
+	if (!w->broken) {
 		if (st->mild && ++st->quiet >= HG_SCORE_QUIET)
 			st->mild = 0;
 		return 0;
 	}
 	st->quiet = 0;
-	if (s->alarm_class == HG_SCORE_OUTSIDE && ++st->mild < HG_SCORE_MILD)
+	if (attack == HG_ATTACK_DRIFT && !w->slow && ++st->mild < HG_SCORE_MILD)
 		return 1;
 	st->mild = 0;
 	return 0;
 }
 
-static hg_inline __u8 hg_score_class(const struct hg_score *s, __u32 channel)
+static hg_inline __u8 hg_score_end(struct hg_score_state *st)
 {
-	if (s->feature == HG_SCORE_FLOWS || s->feature == HG_SCORE_FAILED)
-		return HG_SCORE_SCAN;
-	if (!channel && s->value <= s->bound << HG_SCORE_HOSTILE_SHIFT)
-		return HG_SCORE_OUTSIDE;
-	return HG_SCORE_FLOOD;
+	st->active = 0;
+	st->slow = 0;
+	st->told = 0;
+	st->walk = 0;
+	st->quiet = 0;
+	return HG_EPISODE_END;
 }
 
-/* Called once a second for each channel; *out is overwritten. channel 0 is outside the profile. */
-static hg_inline void hg_score_step(struct hg_score_state *st, const struct hg_score_bounds *b,
-				    const struct hg_score_sample *in, __u32 channel,
-				    struct hg_score *out)
+/* What there is to tell of this second. */
+static hg_inline __u8 hg_score_news(struct hg_score_state *st, const struct hg_worst *w,
+				    __u8 attack, __u32 seconds)
 {
-	struct hg_score s = { 0, 0, 0, 0, 0, 0, { 0 } };
-	int fast, walk;
+	int was = st->active;
 
-	hg_score_feature(&s, HG_SCORE_PACKETS, in->packets, b->packets);
-	hg_score_feature(&s, HG_SCORE_BYTES, in->bytes, b->bytes);
-	hg_score_feature(&s, HG_SCORE_FLOWS, in->flows, b->flows);
-	hg_score_feature(&s, HG_SCORE_FAILED, in->failed, b->failed);
-	fast = s.broken;
-	walk = hg_score_walk(st, b, in);
-	if (walk && !fast) {
-		s.feature = HG_SCORE_FAILED;
-		s.value = st->walk;
-		s.bound = b->walk_limit - 1;
-		s.broken = 1;
+	st->since += seconds;
+	if (!w->broken) {
+		if (!was)
+			return HG_EPISODE_NONE;
+		st->quiet += seconds;
+		if (st->quiet >= (st->slow ? HG_SCORE_QUIET_SLOW : HG_SCORE_QUIET))
+			return hg_score_end(st);
+		return HG_EPISODE_NONE;
 	}
-	if (s.broken)
-		s.alarm_class = hg_score_class(&s, channel);
-	if (hg_score_waits(st, &s)) {
-		s.event = HG_SCORE_NONE;
-		s.broken = 0;
-	} else if (s.broken) {
-		s.event = st->active ? HG_SCORE_MORE : HG_SCORE_START;
-		st->slow = st->active ? (st->slow && !fast) : !fast;
-		st->active = 1;
-		st->quiet = 0;
-	} else if (st->active) {
-		st->quiet++;
-		s.event = HG_SCORE_NONE;
-		if (st->quiet >= (st->slow ? HG_SCORE_QUIET_WALK : HG_SCORE_QUIET)) {
-			s.event = HG_SCORE_END;
-			st->active = 0;
-			st->slow = 0;
-			st->walk = 0;
-			st->quiet = 0;
-		}
+	st->slow = was ? st->slow && w->slow : w->slow;
+	st->active = 1;
+	st->quiet = 0;
+	if (was && st->since < (st->told < 2 ? HG_SCORE_SETTLE : HG_SCORE_UPDATE))
+		return HG_EPISODE_NONE;
+	st->told += st->told < 2;
+	st->since = 0;
+	st->attack = attack;
+	return was ? HG_EPISODE_MORE : HG_EPISODE_START;
+}
+
+static hg_inline void hg_score_base(struct hg_score_state *st, const struct hg_window *now)
+{
+	__u32 i;
+
+	st->last = *now;
+	for (i = 0; i < HG_SCORE_LAG; i++)
+		st->flows_then[i] = now->flows;
+	st->unanswered = 0;
+	if (now->flows > now->answered + now->refused)
+		st->unanswered = now->flows - now->answered - now->refused;
+	st->based = 1;
+}
+
+static hg_inline int hg_score_went_back(const struct hg_score_state *st,
+					const struct hg_window *now)
+{
+	return now->packets_out < st->last.packets_out || now->flows < st->last.flows ||
+	       now->answered < st->last.answered || now->refused < st->last.refused;
+}
+
+/* Empties the windows that are over. */
+static hg_inline void hg_score_roll(struct hg_score_state *st, struct hg_spots *spots)
+{
+	hg_spots_end_second(spots);
+	if (st->minute_s < 60)
+		return;
+	st->minute_s = 0;
+	st->minute = (struct hg_sample){ 0 };
+	hg_spots_end_minute(spots);
+	if (st->hour_s < 3600)
+		return;
+	st->hour_s = 0;
+	st->hour = (struct hg_sample){ 0 };
+	hg_spots_end_hour(spots);
+}
+
+static hg_inline void hg_score_evidence(const struct hg_score_state *st,
+					const struct hg_sample *second,
+					const struct hg_spots *spots, const struct hg_worst *w,
+					struct hg_score_event *e)
+{
+	int minute = w->window != HG_WINDOW_SECOND || w->slow;
+
+	e->value = w->value;
+	e->bound = w->bound;
+	e->feature = w->feature;
+	e->window = w->window;
+	e->sample = minute ? st->minute : *second;
+	if (w->window == HG_WINDOW_HOUR && !w->slow)
+		e->sample = st->hour;
+	e->destinations = minute ? spots->n[1] : spots->n[0];
+	if (w->window == HG_WINDOW_HOUR || w->slow)
+		e->destinations = spots->n[2];
+	e->ports = spots->n_ports;
+	e->sources = spots->n_sources;
+}
+
+/*
+ * Closes `seconds` (1 unless the caller was late) of one channel: `now` is its window's reading,
+ * spots its distinct counts, channel 0 what is outside the profile. Fills *e but for its head; the
+ * caller tells it if e->news is not HG_EPISODE_NONE. A reading that went back (the guard began anew)
+ * is a new base.
+ */
+static hg_inline void hg_score_step(struct hg_score_state *st, const struct hg_bounds *b,
+				    const struct hg_window *now, struct hg_spots *spots,
+				    __u32 channel, __u32 seconds, struct hg_score_event *e)
+{
+	struct hg_worst w = { 0, 0, 0, 0, 0, 0 };
+	struct hg_sample s;
+
+	e->news = HG_EPISODE_NONE;
+	if (!st->based || hg_score_went_back(st, now)) {
+		hg_score_base(st, now);
+		return;
 	}
-	*out = s;
+	seconds = seconds > HG_SCORE_SECONDS_MAX ? HG_SCORE_SECONDS_MAX : seconds;
+	hg_score_sample(st, now, &s);
+	hg_sample_add(&st->minute, &s);
+	hg_sample_add(&st->hour, &s);
+	st->minute_s += seconds;
+	st->hour_s += seconds;
+	hg_stage();
+	hg_score_envelope(&w, b, &s, spots->n[0], HG_WINDOW_SECOND, seconds);
+	hg_score_envelope(&w, b, &st->minute, spots->n[1], HG_WINDOW_MINUTE, 1);
+	hg_score_envelope(&w, b, &st->hour, spots->n[2], HG_WINDOW_HOUR, 1);
+	hg_score_count(&w, HG_FEATURE_PORTS, HG_WINDOW_MINUTE, spots->n_ports, b->ports, 1);
+	hg_score_count(&w, HG_FEATURE_SOURCES, HG_WINDOW_MINUTE, spots->n_sources, b->sources, 1);
+	hg_score_walk(st, b, &s, &w);
+	if (st->minute_s >= 60)
+		hg_score_minute(st, b, &w);
+	hg_stage();
+	hg_score_evidence(st, &s, spots, &w, e);
+	e->attack = w.broken ? hg_attack_of(e, channel) : st->attack;
+	if (!hg_score_waits(st, &w, e->attack))
+		e->news = hg_score_news(st, &w, e->attack, seconds);
+	if (e->news == HG_EPISODE_END)
+		e->attack = st->attack;
+	hg_score_roll(st, spots);
 }
 
 #endif

@@ -50,6 +50,20 @@ struct hg_moments {
 	__u32 pad;
 };
 
+/*
+ * Which destinations, ports and own addresses a channel has opened to or from: sets of hashes, so
+ * that a count takes the same room whatever a device does. Counts are a little low where hashes
+ * meet, and end at the set's size. hg_score_step() empties what its window is over.
+ */
+struct hg_spots {
+	__u32 second[8], minute[8], hour[8]; /* addresses, of the window so far */
+	__u32 ports[8], sources[2];	     /* of the minute so far */
+	__u32 known[32], before[32];	     /* address and port, of this hour and the last */
+	__u32 n[3];			     /* addresses in second, minute, hour */
+	__u32 n_ports, n_sources;
+	__u32 pad;
+};
+
 /* A datagram whose first fragment passed; its key has the identification in place of ports. */
 struct hg_fragment {
 	__u32 first_s;

@@ -13,6 +13,7 @@
 #include "flow.h"
 #include "host.h"
 #include "match.h"
+#include "spots.h"
 
 #define HG_FRAGMENT_S 30     /* as long as Linux waits for the rest (ipfrag_time) */
 #define HG_DHCP_ASKED_S 64   /* longest wait of a client between two tries, RFC 2131 4.1 */
@@ -173,16 +174,43 @@ static hg_inline void hg_count_in(struct hg_host *h, __u8 channel, const struct 
 		w->refused++;
 }
 
-static hg_inline void hg_count_out(struct hg_host *h, __u8 channel, const struct hg_packet *p,
-				   int opened)
+/* Counts a packet of the device. Returns the channel's window, for what else is to count. */
+static hg_inline struct hg_window *hg_count_out(struct hg_host *h, __u8 channel,
+						const struct hg_packet *p)
 {
 	struct hg_window *w = hg_host_window(h, channel);
 
 	if (!w)
-		return;
+		return 0;
 	w->packets_out += p->segments;
 	w->bytes_out += p->bytes;
-	w->flows += opened;
+	if (p->key.proto == HG_IP_TCP) {
+		w->tcp += p->segments;
+		if ((p->tcp & (HG_TCP_SYN | HG_TCP_ACK)) == HG_TCP_SYN)
+			w->syn += p->segments;
+	} else if (p->key.proto == HG_IP_UDP) {
+		w->udp += p->segments;
+		if (hg_is_amplifier(p->key.local_port))
+			w->reflect += p->segments;
+	} else if (p->key.proto == HG_IP_ICMP || p->key.proto == HG_IP_ICMPV6) {
+		w->icmp += p->segments;
+	}
+	return w;
+}
+
+/* Counts a flow that the device has opened just now. */
+static hg_inline void hg_count_opened(struct hg_host *h, struct hg_window *w,
+				      const struct hg_packet *p, int named)
+{
+	struct hg_spots *s = hg_host_spots(h, p->channel);
+
+	if (!w || !s)
+		return;
+	w->flows++;
+	if (!named)
+		w->unnamed++;
+	if (hg_spots_add(s, hg_host_config(h)->seed, &p->key))
+		w->fresh++;
 }
 
 /*
@@ -345,9 +373,15 @@ static hg_inline int hg_verdict_in(struct hg_host *h, const struct hg_packet *p)
 	return HG_PASS_TRUSTED;
 }
 
-/* Finds the flow's peer and channel: p->roles, p->channel. Both loops read the bank in force. */
-static hg_inline void hg_match_flow(struct hg_host *h, struct hg_packet *p)
+/*
+ * Finds the flow's peer and channel: p->roles, p->channel. Both loops read the bank in force. False
+ * if the remote is a bare address: global, no peer, and no DNS answer has named it.
+ */
+static hg_inline int hg_match_flow(struct hg_host *h, struct hg_packet *p)
 {
+	const struct hg_bound *bound = hg_host_bound(h, &p->key.remote);
+	__u64 channels = bound ? bound->channels : 0;
+	int named = bound && bound->flags & HG_BOUND_NAMED;
 	__u32 bank = hg_host_config(h)->generation & 1, i;
 	const struct hg_peer *peer;
 	const struct hg_rule *rule;
@@ -367,12 +401,13 @@ static hg_inline void hg_match_flow(struct hg_host *h, struct hg_packet *p)
 		rule = hg_host_rule(h, bank * HG_RULES_MAX + i);
 		if (!rule || !rule->channel)
 			break;
-		if (hg_rule_matches(rule, &p->key, p->roles)) {
+		if (hg_rule_matches(rule, &p->key, p->roles, channels)) {
 			p->channel = rule->channel & (HG_CHANNELS_MAX - 1);
 			break;
 		}
 	}
 	hg_stage();
+	return named || p->roles || hg_addr_is_local(&p->key.remote);
 }
 
 /*
@@ -433,8 +468,10 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 	__u32 generation = hg_host_config(h)->generation, now_s = hg_host_seconds(h);
 	enum hg_table to;
 	struct hg_flow *old, f;
+	struct hg_window *w;
+	int named;
 
-	hg_match_flow(h, p);
+	named = hg_match_flow(h, p);
 	hg_flow_open(&f, p, generation, now_s);
 	to = hg_table_for(p->channel, p->roles);
 	old = hg_flow_find(h, &p->key, 0);
@@ -454,7 +491,9 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 	}
 	hg_stage();
 	hg_slot_mark(h, &p->key, now_s, to);
-	hg_count_out(h, p->channel, p, p->opens);
+	w = hg_count_out(h, p->channel, p);
+	if (p->opens)
+		hg_count_opened(h, w, p, named);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, p->channel);
 	if (p->opens && hg_rate_allows(h, HG_RATE_EVENT, HG_EVENTS_PER_S, now_s))
@@ -490,7 +529,7 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 	hg_learn_asked(h, p, now_s);
 	opens = !f || !hg_flow_is_alive(c, p->key.proto, f, now_s);
 	if (opens && !hg_flow_may_open(p)) {
-		hg_count_out(h, 0, p, 0);
+		hg_count_out(h, 0, p);
 		return;
 	}
 	if (!opens)
@@ -503,7 +542,7 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 	}
 	hg_flow_send(f, p, now_s);
 	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
-	hg_count_out(h, f->channel, p, 0);
+	hg_count_out(h, f->channel, p);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);
 }
@@ -519,7 +558,7 @@ static hg_inline int hg_verdict_out(struct hg_host *h, struct hg_packet *p)
 		break;
 	case HG_PACKET_FRAGMENT:
 		f = hg_fragment_of(h, p);
-		hg_count_out(h, f ? f->channel : 0, p, 0);
+		hg_count_out(h, f ? f->channel : 0, p);
 		break;
 	case HG_PACKET_ARP: /* chores of every host, not the model's traffic */
 	case HG_PACKET_ND:
@@ -527,7 +566,7 @@ static hg_inline int hg_verdict_out(struct hg_host *h, struct hg_packet *p)
 	case HG_PACKET_LINK:
 		break;
 	default:
-		hg_count_out(h, 0, p, 0);
+		hg_count_out(h, 0, p);
 	}
 	return HG_PASS_OUT;
 }

@@ -50,12 +50,38 @@ struct {
 	__type(value, __u64);
 } hg_counters SEC(".maps");
 
+/*
+ * One row of channels for each processor, as in a per-CPU array; but this one the timer of another
+ * processor can read. With more processors than rows two share one, and a count may be lost.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, HG_CHANNELS_MAX);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HG_ROWS *HG_CHANNELS_MAX);
 	__type(key, __u32);
 	__type(value, struct hg_window);
 } hg_windows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HG_CHANNELS_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_spots);
+} hg_spots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * HG_CHANNELS_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_bounds);
+} hg_bounds SEC(".maps");
+
+/* Addresses of names; user space keeps it below its size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct hg_addr);
+	__type(value, struct hg_bound);
+} hg_bound SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -185,7 +211,20 @@ static hg_inline const struct hg_rule *hg_host_rule(struct hg_host *h, __u32 i)
 
 static hg_inline struct hg_window *hg_host_window(struct hg_host *h, __u32 channel)
 {
-	return bpf_map_lookup_elem(&hg_windows, &channel);
+	__u32 row = bpf_get_smp_processor_id() & (HG_ROWS - 1);
+	__u32 place = row * HG_CHANNELS_MAX + (channel & (HG_CHANNELS_MAX - 1));
+
+	return bpf_map_lookup_elem(&hg_windows, &place);
+}
+
+static hg_inline struct hg_spots *hg_host_spots(struct hg_host *h, __u32 channel)
+{
+	return bpf_map_lookup_elem(&hg_spots, &channel);
+}
+
+static hg_inline const struct hg_bound *hg_host_bound(struct hg_host *h, const struct hg_addr *a)
+{
+	return bpf_map_lookup_elem(&hg_bound, a);
 }
 
 static hg_inline int hg_host_trusts(struct hg_host *h, const struct hg_addr *a)
@@ -258,9 +297,11 @@ static hg_inline void hg_host_event(struct hg_host *h, const struct hg_flow_key 
 	if (!e)
 		return;
 	__builtin_memset(e, 0, sizeof(*e));
+	e->head.time_ns = h->now_ns;
+	e->head.type = HG_EVENT_FLOW;
+	e->head.channel = channel;
+	e->head.length = sizeof(*e);
 	e->key = *k;
-	e->time_ns = h->now_ns;
-	e->channel = channel;
 	bpf_ringbuf_submit(e, 0);
 }
 

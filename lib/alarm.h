@@ -15,6 +15,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include "../include/uapi/heliograph.h"
 #include "slice.h"
 #include "tls.h"
 
@@ -35,15 +36,7 @@ enum hg_alarm_class {
 
 const char *hg_alarm_class_name(unsigned int alarm_class);
 
-/* What was measured; each is per second over the last window. */
-enum hg_alarm_feature {
-	HG_FEATURE_PACKETS = 1,
-	HG_FEATURE_BYTES = 2,
-	HG_FEATURE_FLOWS = 3,  /* new flows */
-	HG_FEATURE_FAILED = 4, /* openings that nobody answered or that were refused */
-	HG_FEATURE_HEARTBEAT = 5,
-};
-
+/* Of enum hg_feature. */
 const char *hg_alarm_feature_name(unsigned int feature);
 
 struct hg_alarm_target {

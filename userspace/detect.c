@@ -86,17 +86,17 @@ static void remember(void *ctx, const struct hg_flow_event *e)
 
 	for (unsigned int i = 0; i < RECENT; i++) {
 		r = &d->recent[i];
-		if (r->used && r->channel == e->channel && r->key.proto == e->key.proto &&
+		if (r->used && r->channel == e->head.channel && r->key.proto == e->key.proto &&
 		    r->key.remote_port == e->key.remote_port &&
 		    !memcmp(&r->key.remote, &e->key.remote, sizeof(r->key.remote))) {
-			r->time_ms = e->time_ns / 1000000;
+			r->time_ms = e->head.time_ns / 1000000;
 			return;
 		}
 	}
 	r = &d->recent[d->recent_next++ % RECENT];
 	r->key = e->key;
-	r->channel = e->channel;
-	r->time_ms = e->time_ns / 1000000;
+	r->channel = e->head.channel;
+	r->time_ms = e->head.time_ns / 1000000;
 	r->used = true;
 }
 

@@ -290,35 +290,24 @@ int hg_maps_counters(struct hg_guard *g, __u64 by_reason[static HG_REASON_MAX])
 
 static void window_add(struct hg_window *sum, const struct hg_window *w)
 {
-	sum->packets_out += w->packets_out;
-	sum->bytes_out += w->bytes_out;
-	sum->packets_in += w->packets_in;
-	sum->bytes_in += w->bytes_in;
-	sum->flows += w->flows;
-	sum->answered += w->answered;
-	sum->refused += w->refused;
+	__u64 *to = (__u64 *)sum;
+	const __u64 *from = (const __u64 *)w;
+
+	for (size_t i = 0; i < sizeof(*w) / sizeof(*to); i++)
+		to[i] += from[i];
 }
 
 int hg_maps_windows(struct hg_guard *g, struct hg_window by_channel[static HG_CHANNELS_MAX])
 {
-	struct hg_window sum[HG_CHANNELS_MAX] = { 0 }, *value;
-	int cpus = libbpf_num_possible_cpus();
-	int ret = 0;
+	struct hg_window sum[HG_CHANNELS_MAX] = { 0 }, value;
 
-	if (cpus < 0)
-		return cpus;
-	value = calloc(cpus, sizeof(*value));
-	if (!value)
-		return -ENOMEM;
-	for (__u32 i = 0; !ret && i < HG_CHANNELS_MAX; i++) {
-		ret = bpf_map_lookup_elem(g->maps[HG_MAP_WINDOWS], &i, value) ? -errno : 0;
-		for (int c = 0; !ret && c < cpus; c++)
-			window_add(&sum[i], &value[c]);
+	for (__u32 i = 0; i < HG_ROWS * HG_CHANNELS_MAX; i++) {
+		if (bpf_map_lookup_elem(g->maps[HG_MAP_WINDOWS], &i, &value))
+			return -errno;
+		window_add(&sum[i % HG_CHANNELS_MAX], &value);
 	}
-	if (!ret)
-		memcpy(by_channel, sum, sizeof(sum));
-	free(value);
-	return ret;
+	memcpy(by_channel, sum, sizeof(sum));
+	return 0;
 }
 
 /*

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 #include "../include/uapi/heliograph.h"
-#include "../core/score.h"
+#include "../core/second.h"
 
 #define HG_PROFILE_NAME_MAX 32
 #define HG_PROFILE_SIZE_MAX (256 * 1024) /* bytes of a profile's file */

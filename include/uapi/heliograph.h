@@ -8,14 +8,16 @@
  *   peers      <= 64  mirror, collector, name and time servers          written by user space
  *   rules      <= 128 the profile's channels: what a new flow matches   written by user space
  *   counters   by enum hg_reason, per CPU                               read by user space
- *   windows    by channel, per CPU, cumulative                          read by user space
+ *   bounds     by channel, two banks: what the score holds them against  written by user space
+ *   bound      address -> channels whose names the device's DNS gave it written by user space
+ *   windows    by processor and channel, cumulative                     read by user space
  *   trusted    prefixes whose packets always pass                       written by user space
  *   flows      three tables: kept (to mirror and collector), inside the profile (or to another
  *              peer), outside it                                        read by user space
- *   events     new flows, rate-limited                                  ring buffer
+ *   events     new flows, scores, DNS answers: each begins with a struct hg_event  ring buffer
  *
- * The map of peers has 2 * HG_PEERS_MAX entries, that of rules 2 * HG_RULES_MAX: two banks. Entries
- * generation & 1 times the maximum and up are in force; a peer of role 0 and a rule of channel 0
+ * The maps of peers, rules and bounds have two banks: 2 * HG_PEERS_MAX, 2 * HG_RULES_MAX, 2 *
+ * HG_CHANNELS_MAX entries. Entries generation & 1 times the maximum and up are in force; a peer of role 0 and a rule of channel 0
  * end a bank. Who changes them writes the whole other bank, then counts the generation up.
  */
 #ifndef _UAPI_HELIOGRAPH_H
@@ -24,7 +26,7 @@
 #include <linux/types.h>
 
 /* Changes with any struct or map below; a guard of another ABI is replaced. */
-#define HG_GUARD_ABI 1
+#define HG_GUARD_ABI 2
 
 #define HG_PEERS_MAX 64
 #define HG_RULES_MAX 128
@@ -89,11 +91,16 @@ struct hg_guard_config {
 	__u32 other_s;
 	__u32 config_rate; /* ARP, ND, DHCP, IGMP/MLD, link packets a second, each kind */
 	__u32 n_trusted;   /* prefixes in the trusted map */
+	__u32 flags;	   /* HG_GUARD_* */
+	__u32 pad;
 };
 
 #ifndef __cplusplus
-_Static_assert(sizeof(struct hg_guard_config) == 64, "hg_guard_config");
+_Static_assert(sizeof(struct hg_guard_config) == 72, "hg_guard_config");
 #endif
+
+#define HG_GUARD_CONFINE 1u /* what the profile does not have does not get out */
+#define HG_GUARD_POLICE 2u  /* what exceeds the profile's bounds does not get out */
 
 struct hg_peer {
 	struct hg_addr addr;
@@ -106,11 +113,12 @@ struct hg_peer {
 _Static_assert(sizeof(struct hg_peer) == 24, "hg_peer");
 
 /*
- * Which remotes a rule means; neither flag: any. Local is link-local, RFC 1918, RFC 4193, multicast
- * and broadcast.
+ * Which remotes a rule means; no flag: any. Local is link-local, RFC 1918, RFC 4193, multicast and
+ * broadcast.
  */
 #define HG_RULE_LOCAL 1u  /* in the local network */
 #define HG_RULE_PREFIX 2u /* in addr/prefix_len */
+#define HG_RULE_BOUND 4u  /* its name is one of the channel's: see struct hg_bound */
 
 /* One way into a channel. The first rule that matches a flow's first packet decides. */
 struct hg_rule {
@@ -164,25 +172,158 @@ struct hg_flow {
 
 _Static_assert(sizeof(struct hg_flow) == 40, "hg_flow");
 
-/* Cumulative since the guard was attached; a window is the difference of two readings. */
+/* What is known of a remote address from the device's own DNS answers; key: struct hg_addr. */
+struct hg_bound {
+	__u64 channels; /* bit c: a name of channel c of the profile in force has this address */
+	__u32 flags;	/* HG_BOUND_* */
+	__u32 pad;
+};
+
+#define HG_BOUND_NAMED 1u /* some answer named it, maybe for a name that the profile has not */
+
+_Static_assert(sizeof(struct hg_bound) == 16, "hg_bound");
+
+/*
+ * Of one channel; cumulative since the guard was attached. What happened in a while is the
+ * difference of two readings.
+ */
 struct hg_window {
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u64 flows;	/* opened by the device */
 	__u64 answered; /* of those: got a packet back that was no refusal */
 	__u64 refused;	/* of those: got RST or ICMP unreachable before any answer */
-	__u64 pad;
+	__u64 fresh;	/* of those: to an address and port not opened in this or the hour before */
+	__u64 unnamed;	/* of those: to a global address that no DNS answer has named */
+	/* of packets_out */
+	__u64 tcp;
+	__u64 syn; /* of tcp: SYN without ACK */
+	__u64 udp;
+	__u64 icmp;
+	__u64 reflect; /* of udp: from a port of services that amplify, see hg_is_amplifier() */
+	__u64 pad[2];
 };
 
-_Static_assert(sizeof(struct hg_window) == 64, "hg_window");
+_Static_assert(sizeof(struct hg_window) == 128, "hg_window");
+
+#define HG_ROWS                                                                                    \
+	16 /* of the map of windows: index = (processor % HG_ROWS) * HG_CHANNELS_MAX + channel */
+
+/* Lengths of windows: 1, 60 and 3600 seconds. They tumble: all begin with the guard. */
+enum hg_window_length { HG_WINDOW_SECOND, HG_WINDOW_MINUTE, HG_WINDOW_HOUR, HG_WINDOWS };
+
+#define HG_UNBOUNDED (~0u)	   /* of 32-bit bounds: not tested */
+#define HG_UNBOUNDED_BYTES (~0ull) /* of 64-bit bounds */
+
+/*
+ * What the score holds one channel against: the most that is not too much, margin included. Two
+ * banks, as of rules; the entry of a channel that the profile has not is not looked at.
+ */
+struct hg_bounds {
+	__u64 id; /* of the channel's definition; 0: there is no such channel */
+	__u64 bytes[HG_WINDOWS];
+	__u64 sum_bytes_rate, sum_bytes_limit; /* see sum_flows_rate */
+	__u32 packets[HG_WINDOWS];
+	__u32 flows[HG_WINDOWS];
+	__u32 failed[HG_WINDOWS];
+	__u32 destinations[HG_WINDOWS]; /* distinct remote addresses opened; counts up to 256 */
+	__u32 fresh[HG_WINDOWS];	/* struct hg_window */
+	__u32 ports;			/* distinct remote ports opened in a minute, up to 256 */
+	__u32 sources; /* distinct own addresses opened from in a minute, up to 64 */
+	/* Cumulative sum: what exceeds rate (an hour) adds up; more than limit is too much. */
+	__u32 sum_flows_rate, sum_flows_limit;
+	__u16 size_min, size_max; /* mean IP bytes of a minute's packets; 0 and 65535: not tested */
+	/* Failed openings step up, answered ones down; at the limit it is a scan. 0: no walk. */
+	__u16 walk_limit, walk_up, walk_down;
+	__u16 pad;
+};
+
+_Static_assert(sizeof(struct hg_bounds) == 136, "hg_bounds");
+
+enum hg_event_type {
+	HG_EVENT_FLOW = 1,   /* struct hg_flow_event */
+	HG_EVENT_SCORE = 2,  /* struct hg_score_event */
+	HG_EVENT_ANSWER = 3, /* a DNS answer */
+};
+
+/* The head of every record of the ring buffer. */
+struct hg_event {
+	__u64 time_ns; /* monotonic */
+	__u16 type;    /* enum hg_event_type */
+	__u16 channel;
+	__u32 length; /* of the whole record, bytes */
+};
+
+_Static_assert(sizeof(struct hg_event) == 16, "hg_event");
 
 /* A new flow. At most 1,000 a second are sent; the windows count all. */
 struct hg_flow_event {
+	struct hg_event head;
 	struct hg_flow_key key;
-	__u64 time_ns; /* monotonic */
-	__u16 channel;
-	__u16 pad[3];
 };
 
 _Static_assert(sizeof(struct hg_flow_event) == 56, "hg_flow_event");
+
+/* What one channel did in a while: differences of struct hg_window. */
+struct hg_sample {
+	__u64 packets, bytes, flows, failed, fresh; /* what is bounded */
+	__u64 answered, unnamed, packets_in, bytes_in;
+	__u64 tcp, syn, udp, icmp, reflect;
+};
+
+_Static_assert(sizeof(struct hg_sample) == 112, "hg_sample");
+
+/* An episode: one begins, lasts (told after 2 and every 15 seconds), ends. */
+enum hg_episode { HG_EPISODE_NONE = 0, HG_EPISODE_START, HG_EPISODE_MORE, HG_EPISODE_END };
+
+/* What broke its bound; the numbers of alarms (docs/alarm-format.md). */
+enum hg_feature {
+	HG_FEATURE_PACKETS = 1,
+	HG_FEATURE_BYTES = 2,
+	HG_FEATURE_FLOWS = 3,	     /* new flows */
+	HG_FEATURE_FAILED = 4,	     /* openings that nobody answered or that were refused */
+	HG_FEATURE_HEARTBEAT = 5,    /* not of the score: the agent fell silent */
+	HG_FEATURE_DESTINATIONS = 6, /* distinct */
+	HG_FEATURE_FRESH = 7,	     /* new destinations */
+	HG_FEATURE_PORTS = 8,	     /* distinct remote ports */
+	HG_FEATURE_SOURCES = 9,	     /* distinct own addresses */
+	HG_FEATURE_SIZE = 10,	     /* mean bytes of a packet */
+	HG_FEATURE_WALK = 11,	     /* the walk of failed openings */
+	HG_FEATURE_SUM_FLOWS = 12,   /* the cumulative sums, over an hour's rate */
+	HG_FEATURE_SUM_BYTES = 13,
+	HG_FEATURE_MAX = 13,
+};
+
+/* What it looks like, see core/attack.h; the numbers of alarms. */
+enum hg_attack {
+	HG_ATTACK_NONE = 0,
+	HG_ATTACK_HORIZONTAL_SCAN = 1, /* many hosts */
+	HG_ATTACK_VERTICAL_SCAN = 2,   /* many ports of few hosts */
+	HG_ATTACK_SYN_FLOOD = 3,
+	HG_ATTACK_UDP_FLOOD = 4,
+	HG_ATTACK_ACK_FLOOD = 5,
+	HG_ATTACK_ICMP_FLOOD = 6,
+	HG_ATTACK_FLOOD = 7, /* of other or mixed packets */
+	HG_ATTACK_BRUTE_FORCE = 8,
+	HG_ATTACK_REFLECTION = 9,
+	HG_ATTACK_BOT_CONTROL = 10,
+	HG_ATTACK_EXFILTRATION = 11,
+	HG_ATTACK_SPOOFED_SOURCE = 12,
+	HG_ATTACK_DRIFT = 13, /* not hostile: the model does something that its profile lacks */
+	HG_ATTACK_MAX = 13,
+};
+
+struct hg_score_event {
+	struct hg_event head;
+	__u64 value, bound;	 /* of the feature, in its window */
+	struct hg_sample sample; /* of the window; of the last second for walk, size and sums */
+	__u32 destinations;	 /* distinct, in the window or the last minute */
+	__u32 ports, sources;	 /* distinct, in the last minute */
+	__u8 news;		 /* enum hg_episode */
+	__u8 feature;		 /* enum hg_feature */
+	__u8 window;		 /* enum hg_window_length */
+	__u8 attack;		 /* enum hg_attack */
+};
+
+_Static_assert(sizeof(struct hg_score_event) == 160, "hg_score_event");
 
 #endif

@@ -212,8 +212,8 @@ static void packet(enum pass pass, const uint8_t *mac, const uint8_t *data, uint
 	} else if (guard.n_events < 1000) {
 		guard.events[guard.n_events++] = (struct hg_flow_event){
 			.key = p.key,
-			.channel = p.channel,
-			.time_ns = guard.host.now_s * 1000000000ull,
+			.head.channel = p.channel,
+			.head.time_ns = guard.host.now_s * 1000000000ull,
 		};
 	}
 }

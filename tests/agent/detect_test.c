@@ -52,8 +52,8 @@ static int fake_events(struct hg_guard *g, void (*each)(void *ctx, const struct 
 {
 	for (; g->n_told < g->n_flows; g->n_told++) {
 		struct hg_flow_event e = { .key = g->flows[g->n_told].key,
-					   .channel = g->flows[g->n_told].flow.channel,
-					   .time_ns = now_s * 1000000000ull };
+					   .head.channel = g->flows[g->n_told].flow.channel,
+					   .head.time_ns = now_s * 1000000000ull };
 
 		each(ctx, &e);
 	}

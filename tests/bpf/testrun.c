@@ -33,13 +33,16 @@ enum map {
 	MOMENTS,
 	RATES,
 	RING,
+	SPOTS,
+	BOUND,
 	MAPS
 };
 
 static const char *const map_names[MAPS] = {
-	"hg_config",  "hg_peers",      "hg_rules",	  "hg_trusted",	      "hg_counters",
-	"hg_windows", "hg_flows_kept", "hg_flows_inside", "hg_flows_outside", "hg_fragments",
-	"hg_slots",   "hg_moments",    "hg_rates",	  "hg_ring",
+	"hg_config",	    "hg_peers",	    "hg_rules",	     "hg_trusted",
+	"hg_counters",	    "hg_windows",   "hg_flows_kept", "hg_flows_inside",
+	"hg_flows_outside", "hg_fragments", "hg_slots",	     "hg_moments",
+	"hg_rates",	    "hg_ring",	    "hg_spots",	     "hg_bound",
 };
 
 struct testrun_player {
@@ -179,6 +182,9 @@ static void player_configure(struct player *p, const struct play_world *w)
 	for (__u32 i = 0; i < w->config.n_trusted; i++)
 		if (bpf_map_update_elem(t->maps[TRUSTED], &w->trusted[i], &one, BPF_ANY))
 			die("hg_trusted");
+	for (size_t i = 0; i < w->n_bound; i++)
+		if (bpf_map_update_elem(t->maps[BOUND], &w->bound_addr[i], &w->bound[i], BPF_ANY))
+			die("hg_bound");
 	t->config = w->config;
 	set(t, CONFIG, 0, &w->config);
 }
@@ -188,6 +194,7 @@ static void player_begin(struct player *p, const struct play_world *w)
 	struct testrun *t = of(p);
 	static const char zeros[64 * 1024];
 	struct hg_prefix prefix;
+	struct hg_addr addr;
 	void *per_cpu = calloc(t->cpus, sizeof(struct hg_ring) + 8);
 
 	hash_clear(t, KEPT);
@@ -196,12 +203,16 @@ static void player_begin(struct player *p, const struct play_world *w)
 	hash_clear(t, FRAGMENTS);
 	while (!bpf_map_get_next_key(t->maps[TRUSTED], NULL, &prefix))
 		bpf_map_delete_elem(t->maps[TRUSTED], &prefix);
+	while (!bpf_map_get_next_key(t->maps[BOUND], NULL, &addr))
+		bpf_map_delete_elem(t->maps[BOUND], &addr);
 	set(t, SLOTS, 0, zeros);
 	set(t, MOMENTS, 0, zeros);
 	for (__u32 i = 0; i < HG_RATE_MAX; i++)
 		set(t, RATES, i, zeros);
+	for (__u32 i = 0; i < HG_ROWS * HG_CHANNELS_MAX; i++)
+		set(t, WINDOWS, i, zeros);
 	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++)
-		set(t, WINDOWS, i, per_cpu);
+		set(t, SPOTS, i, zeros);
 	for (__u32 i = 0; i < HG_REASON_MAX; i++)
 		set(t, COUNTERS, i, per_cpu);
 	set(t, RING, 0, per_cpu);
@@ -283,17 +294,22 @@ static int player_flow(struct player *p, const struct hg_flow_key *k, struct hg_
 static void player_windows(struct player *p, struct hg_window w[HG_CHANNELS_MAX])
 {
 	struct testrun *t = of(p);
-	static struct hg_window per_cpu[CPUS_MAX];
+	static struct hg_window value;
 
-	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++) {
-		__u64 *sum = (__u64 *)&w[i];
+	memset(w, 0, sizeof(value) * HG_CHANNELS_MAX);
+	for (__u32 i = 0; i < HG_ROWS * HG_CHANNELS_MAX; i++) {
+		__u64 *sum = (__u64 *)&w[i % HG_CHANNELS_MAX];
 
-		get(t, WINDOWS, i, per_cpu);
-		memset(sum, 0, sizeof(*w));
-		for (int cpu = 0; cpu < t->cpus; cpu++)
-			for (size_t k = 0; k < sizeof(*w) / sizeof(*sum); k++)
-				sum[k] += ((__u64 *)&per_cpu[cpu])[k];
+		get(t, WINDOWS, i, &value);
+		for (size_t k = 0; k < sizeof(value) / sizeof(*sum); k++)
+			sum[k] += ((__u64 *)&value)[k];
 	}
+}
+
+static void player_spots(struct player *p, struct hg_spots s[HG_CHANNELS_MAX])
+{
+	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++)
+		get(of(p), SPOTS, i, &s[i]);
 }
 
 void testrun_sweep(struct testrun *t)
@@ -350,7 +366,8 @@ static void make_players(struct testrun *t)
 				    .wait = player_wait,
 				    .run = player_run,
 				    .flow = player_flow,
-				    .windows = player_windows },
+				    .windows = player_windows,
+				    .spots = player_spots },
 			.t = t,
 			.in = program(t, kinds[i].in),
 			.out = program(t, kinds[i].out),

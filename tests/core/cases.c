@@ -527,6 +527,27 @@ const struct hg_case hg_cases[] = {
 	  "> ip4 r=M tcp=A 4000 8443 : outside channel=0 established\n"
 	  "< ip4 r=M tcp=A 4000 8443 : flow\n. profile A\n"
 	  "> ip4 r=M tcp=A 4000 8443 : kept channel=1 established\n" },
+	{ "named: only to whom the channel's name led",
+	  "> ip4 r=X tcp=S 4000 8883 : channel=0 unnamed=1\n. named 203.0.113.9=7\n"
+	  "> ip4 r=X tcp=S 4001 8883 : channel=7 inside unnamed=0\n"
+	  "> ip4 r=X tcp=S 4002 8884 : channel=0 unnamed=1\n"
+	  "> ip4 r=203.0.113.10 tcp=S 4003 8883 : channel=0 unnamed=2\n" },
+	{ "named: of another channel, or of none",
+	  ". named 203.0.113.9=6\n> ip4 r=X tcp=S 4001 8883 : channel=0 unnamed=0\n"
+	  ". named 203.0.113.10=0\n"
+	  "> ip4 r=203.0.113.10 tcp=S 4003 8883 : channel=0 unnamed=0\n" },
+	{ "named: IPv6", ". named 2001:db8:9::9=7\n"
+			 "> ip6 r=2001:db8:9::9 tcp=S 4001 8883 : channel=7 unnamed=0\n" },
+	{ "distinct: destinations and ports",
+	  "> udp 4000 9 : fresh=1 destinations=1 ports=1\n"
+	  "> udp 4001 9 : fresh=1 destinations=1 ports=1 flows=2\n"
+	  "> udp 4001 10 : fresh=2 destinations=1 ports=2\n"
+	  "> ip4 r=X udp 4001 10 : fresh=3 destinations=2 ports=2\n"
+	  "> ip4 r=X udp 4001 10 : fresh=3 flows=4\n" },
+	{ "counted: by what is sent",
+	  "> tcp=S 4000 80 : syn=1\n> tcp=A 4000 80 : syn=1 sent=2\n"
+	  "> udp 4000 9 : udp=1 reflect=0\n> udp 1900 4000 : udp=2 reflect=1\n" },
+	{ "counted: echo", "> ping 7 : channel=5 icmp=1\n> ip6 ping 8 : icmp=2\n" },
 	{ "outgoing: nothing is judged",
 	  "> ip4 ihl=4 udp 4000 9 : out\n> ip4 r=D udp 4000 9 : out\n"
 	  "> tcp=SF 4000 80 : out\n> type=0x9000 data=46 : out\n"

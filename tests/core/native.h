@@ -37,6 +37,10 @@ struct hg_host {
 	struct hg_peer peers[2 * HG_PEERS_MAX];
 	struct hg_rule rules[2 * HG_RULES_MAX];
 	struct hg_window windows[HG_CHANNELS_MAX];
+	struct hg_spots spots[HG_CHANNELS_MAX];
+	struct hg_addr bound_addr[4];
+	struct hg_bound bound[4];
+	size_t n_bound;
 	struct hg_prefix trusted[8];
 	struct native_entry flows[3][NATIVE_FLOWS];
 	size_t n_flows[3], places[3];
@@ -89,6 +93,19 @@ static const struct hg_rule *hg_host_rule(struct hg_host *h, __u32 i)
 static struct hg_window *hg_host_window(struct hg_host *h, __u32 channel)
 {
 	return &h->windows[channel];
+}
+
+static struct hg_spots *hg_host_spots(struct hg_host *h, __u32 channel)
+{
+	return &h->spots[channel];
+}
+
+static const struct hg_bound *hg_host_bound(struct hg_host *h, const struct hg_addr *a)
+{
+	for (size_t i = 0; i < h->n_bound; i++)
+		if (!memcmp(&h->bound_addr[i], a, sizeof(*a)))
+			return &h->bound[i];
+	return NULL;
 }
 
 /* Open addressing; the place of a removed entry is taken again by its own key only. */

@@ -2,7 +2,8 @@
 /*
  * The player of play.h. The world of the cases: device D, mirror M (TCP 8443), name server N
  * (port 53), others R and X; channels 1 mirror, 2 names, 3 TCP 443 to R's prefix, 4 UDP 5000-5999
- * in the local network, 5 echo; the rest is outside, channel 0. Time begins at 100,000 s.
+ * in the local network, 5 echo, 7 TCP 8883 to whom a name of the channel led; the rest is outside,
+ * channel 0. Time begins at 100,000 s.
  */
 #include "play.h"
 
@@ -68,6 +69,11 @@ static void profile(char set)
 					.port_min = 5000,
 					.port_max = 5999,
 					.flags = HG_RULE_LOCAL });
+	rule(&rules, &(struct hg_rule){ .channel = 7,
+					.proto = 6,
+					.port_min = 8883,
+					.port_max = 8883,
+					.flags = HG_RULE_BOUND });
 	rule(&rules, &(struct hg_rule){ .channel = 5, .proto = 1 });
 	rule(&rules, &(struct hg_rule){ .channel = 5, .proto = 58 });
 	world.config.n_peers = peers;
@@ -80,6 +86,9 @@ static void tell(struct player *other)
 	memcpy(host.peers, world.peers, sizeof(world.peers));
 	memcpy(host.rules, world.rules, sizeof(world.rules));
 	memcpy(host.trusted, world.trusted, sizeof(world.trusted));
+	memcpy(host.bound_addr, world.bound_addr, sizeof(world.bound_addr));
+	memcpy(host.bound, world.bound, sizeof(world.bound));
+	host.n_bound = world.n_bound;
 	host.now_s = world.now_s;
 	if (other)
 		other->configure(other, &world);
@@ -129,6 +138,14 @@ static int command(struct player *other, char *text)
 		world.config.config_rate = atoi(value);
 	} else if (!strcmp(word, "profile")) {
 		profile(*value);
+	} else if (!strcmp(word, "named")) { /* ADDRESS=CHANNEL, 0: of no channel */
+		size_t i = world.n_bound++;
+
+		slash = strchr(value, '=');
+		*slash++ = '\0';
+		frame_address(value, strchr(value, ':') != NULL, &world.bound_addr[i]);
+		world.bound[i].flags = HG_BOUND_NAMED;
+		world.bound[i].channels = *slash == '0' ? 0 : 1ull << atoi(slash);
 	} else if (!strcmp(word, "trust")) {
 		struct hg_prefix *t = &world.trusted[world.config.n_trusted++];
 		int v6 = strchr(value, ':') != NULL;
@@ -200,11 +217,12 @@ static int can_run(const struct player *other, const struct frame *f)
 	return !other->plain || plain_possible(f);
 }
 
-/* The other host after the same frame: reason, the frame's flow, all windows. */
+/* The other host after the same frame: reason, the frame's flow, all windows and spots. */
 static int compare(struct player *other, const struct frame *f, const struct hg_packet *p,
 		   int reason)
 {
-	struct hg_window windows[HG_CHANNELS_MAX];
+	static struct hg_window windows[HG_CHANNELS_MAX];
+	static struct hg_spots spots[HG_CHANNELS_MAX];
 	struct hg_flow ours = { 0 }, theirs = { 0 };
 	int got = other->run(other, f), table, their_table;
 
@@ -223,9 +241,11 @@ static int compare(struct player *other, const struct frame *f, const struct hg_
 		return 0;
 	}
 	other->windows(other, windows);
+	other->spots(other, spots);
 	for (int i = 0; i < HG_CHANNELS_MAX; i++)
-		if (memcmp(&windows[i], &host.windows[i], sizeof(windows[i]))) {
-			printf("# windows of channel %d differ\n", i);
+		if (memcmp(&windows[i], &host.windows[i], sizeof(windows[i])) ||
+		    memcmp(&spots[i], &host.spots[i], sizeof(spots[i]))) {
+			printf("# windows or spots of channel %d differ\n", i);
 			return 0;
 		}
 	return 1;
@@ -281,6 +301,22 @@ static int expected(const char *word, const struct hg_packet *p, int reason)
 		return w->bytes_out == v;
 	if (!strncmp(word, "bytes_in=", 9))
 		return w->bytes_in == v;
+	if (!strncmp(word, "fresh=", 6))
+		return w->fresh == v;
+	if (!strncmp(word, "unnamed=", 8))
+		return w->unnamed == v;
+	if (!strncmp(word, "syn=", 4))
+		return w->syn == v;
+	if (!strncmp(word, "udp=", 4))
+		return w->udp == v;
+	if (!strncmp(word, "icmp=", 5))
+		return w->icmp == v;
+	if (!strncmp(word, "reflect=", 8))
+		return w->reflect == v;
+	if (!strncmp(word, "destinations=", 13))
+		return host.spots[table < 0 ? 0 : f.channel].n[1] == v;
+	if (!strncmp(word, "ports=", 6))
+		return host.spots[table < 0 ? 0 : f.channel].n_ports == v;
 	if (!strncmp(word, "events=", 7))
 		return host.events == v;
 	return !strcmp(word, hg_reason_name(reason));

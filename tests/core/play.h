@@ -6,6 +6,7 @@
 #ifndef HG_TESTS_PLAY_H
 #define HG_TESTS_PLAY_H
 
+#include "../../core/tables.h"
 #include "frames.h"
 
 /* A case is lines: direction (> out, < in) and frame, " : ", what must come of it; or a command. */
@@ -22,6 +23,9 @@ struct play_world {
 	struct hg_peer peers[2 * HG_PEERS_MAX];
 	struct hg_rule rules[2 * HG_RULES_MAX];
 	struct hg_prefix trusted[8];
+	struct hg_addr bound_addr[4];
+	struct hg_bound bound[4];
+	size_t n_bound;
 	unsigned int now_s;
 };
 
@@ -37,6 +41,7 @@ struct player {
 	int (*flow)(struct player *p, const struct hg_flow_key *k,
 		    struct hg_flow *f); /* table or -1 */
 	void (*windows)(struct player *p, struct hg_window w[HG_CHANNELS_MAX]);
+	void (*spots)(struct player *p, struct hg_spots s[HG_CHANNELS_MAX]);
 };
 
 struct play_count {

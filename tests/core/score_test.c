@@ -1,181 +1,243 @@
-// SPDX-License-Identifier: MIT
-/* Score: what breaks, when an episode begins and ends, and that the walk sees what no rate sees. */
+/* SPDX-License-Identifier: MIT */
+/*
+ * Score: what breaks, in which window, what it is called, when an episode begins and ends, and that
+ * walk and sums see what no rate sees.
+ */
 #include "../tap.h"
+#include <string.h>
 #include "../../core/score.h"
 
-static const struct hg_score_bounds inside = {
-	.packets = 100,
-	.bytes = 100000,
-	.flows = 4,
-	.failed = 2,
-	.walk_limit = 20,
-	.walk_up = 1,
-	.walk_down = 1,
+/* A device whose counters the test moves. */
+struct device {
+	struct hg_score_state st;
+	struct hg_window now;
+	struct hg_spots spots;
+	struct hg_bounds b;
+	struct hg_flow_key key;
+	__u32 channel;
+	struct hg_score_event e;
 };
-static const struct hg_score_bounds outside = {
-	.packets = 40,
-	.bytes = 20000,
-	.flows = 4,
-	.failed = 4,
-	.walk_limit = 20,
-	.walk_up = 2,
-	.walk_down = 1,
+
+static const struct hg_bounds unbounded = {
+	.id = 1,
+	.bytes = { HG_UNBOUNDED_BYTES, HG_UNBOUNDED_BYTES, HG_UNBOUNDED_BYTES },
+	.sum_bytes_limit = HG_UNBOUNDED_BYTES,
+	.packets = { HG_UNBOUNDED, HG_UNBOUNDED, HG_UNBOUNDED },
+	.flows = { HG_UNBOUNDED, HG_UNBOUNDED, HG_UNBOUNDED },
+	.failed = { HG_UNBOUNDED, HG_UNBOUNDED, HG_UNBOUNDED },
+	.destinations = { HG_UNBOUNDED, HG_UNBOUNDED, HG_UNBOUNDED },
+	.fresh = { HG_UNBOUNDED, HG_UNBOUNDED, HG_UNBOUNDED },
+	.ports = HG_UNBOUNDED,
+	.sources = HG_UNBOUNDED,
+	.sum_flows_limit = HG_UNBOUNDED,
+	.size_max = 65535,
 };
-static const struct hg_score_sample quiet;
 
-static void envelope(void)
+static void second(struct device *d)
 {
-	static const struct {
-		const char *name;
-		struct hg_score_sample in;
-		__u32 channel;
-		__u8 alarm_class, feature;
-	} cases[] = {
-		{ "at its bound nothing breaks", { 100, 100000, 4, 2, 4 }, 1, 0, 0 },
-		{ "one packet more is a flood",
-		  { 101, 100000, 4, 0, 4 },
-		  1,
-		  HG_SCORE_FLOOD,
-		  HG_SCORE_PACKETS },
-		{ "bytes", { 90, 100001, 1, 0, 1 }, 1, HG_SCORE_FLOOD, HG_SCORE_BYTES },
-		{ "flows", { 90, 10000, 5, 0, 5 }, 1, HG_SCORE_SCAN, HG_SCORE_FLOWS },
-		{ "failed openings", { 9, 1000, 3, 3, 0 }, 1, HG_SCORE_SCAN, HG_SCORE_FAILED },
-		{ "the feature that breaks most is told",
-		  { 200, 100001, 400, 3, 0 },
-		  1,
-		  HG_SCORE_SCAN,
-		  HG_SCORE_FLOWS },
-		{ "little outside the profile",
-		  { 41, 100, 0, 0, 0 },
-		  0,
-		  HG_SCORE_OUTSIDE,
-		  HG_SCORE_PACKETS },
-		{ "much outside the profile",
-		  { 161, 100, 0, 0, 0 },
-		  0,
-		  HG_SCORE_FLOOD,
-		  HG_SCORE_PACKETS },
-		{ "no overflow at the largest numbers",
-		  { ~0ull, ~0ull, ~0ull, ~0ull, ~0ull },
-		  1,
-		  HG_SCORE_SCAN,
-		  HG_SCORE_FAILED },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct hg_score_state st = { .mild = HG_SCORE_MILD - 1 };
-		struct hg_score s;
-
-		hg_score_step(&st, cases[i].channel ? &inside : &outside, &cases[i].in,
-			      cases[i].channel, &s);
-		ok(s.alarm_class == cases[i].alarm_class && s.feature == cases[i].feature &&
-			   s.broken == (cases[i].feature != 0) && (!s.broken || s.value > s.bound),
-		   "%s (class %u, feature %u)", cases[i].name, s.alarm_class, s.feature);
-	}
+	hg_score_step(&d->st, &d->b, &d->now, &d->spots, d->channel, 1, &d->e);
 }
 
-static void episode(void)
+static struct device begin(__u32 channel)
 {
-	static const struct hg_score_sample flood = { .packets = 500 };
-	struct hg_score_state st = { 0 };
-	struct hg_score s;
-	int starts = 0, more = 0, ends = 0, when = 0;
+	struct device d = { .b = unbounded, .channel = channel };
 
-	for (int t = 0; t < 60; t++) {
-		/* Broken in seconds 5..14, with a pause of five seconds in between. */
-		int bad = (t >= 5 && t < 8) || (t >= 13 && t < 15);
-
-		hg_score_step(&st, &inside, bad ? &flood : &quiet, 1, &s);
-		starts += s.event == HG_SCORE_START;
-		more += s.event == HG_SCORE_MORE;
-		if (s.event == HG_SCORE_END) {
-			ends++;
-			when = t;
-		}
-	}
-	is_int(starts, 1, "one episode although it paused");
-	is_int(more, 4, "each further broken second is more of it");
-	is_int(ends, 1, "it ends once");
-	is_int(when, 14 + (int)HG_SCORE_QUIET, "after the quiet seconds");
-	hg_score_step(&st, &inside, &flood, 1, &s);
-	is_int(s.event, HG_SCORE_START, "the next one is a new episode");
+	d.key.remote.a[2] = (__be32)HG_NET32(0xffff);
+	d.key.proto = 6;
+	second(&d);
+	return d;
 }
 
-static void mild(void)
+/* Opens a flow of `packets` of `size` bytes to host and port. */
+static void open_flow(struct device *d, __u32 host, __u16 port, __u32 packets, __u32 size,
+		      int answered)
 {
-	static const struct hg_score_sample little = { .packets = 60 };
-	struct hg_score_state st = { 0 };
-	struct hg_score s;
-	int first = -1;
-
-	for (int t = 0; t < 60; t++) {
-		hg_score_step(&st, &outside, t % 20 < 4 ? &little : &quiet, 0, &s);
-		if (s.broken)
-			first = t;
-	}
-	is_int(first, -1, "bursts of four seconds outside the profile are not told");
-	for (int t = 0; t < 60; t++) {
-		hg_score_step(&st, &outside, t % 3 ? &quiet : &little, 0, &s);
-		if (s.event == HG_SCORE_START)
-			first = t;
-	}
-	is_int(first, 12, "one that goes on is, in its fifth second");
+	d->key.remote.a[3] = host;
+	d->key.remote_port = (__be16)HG_NET16(port);
+	d->now.flows++;
+	d->now.fresh += hg_spots_add(&d->spots, 42, &d->key);
+	d->now.unnamed++;
+	d->now.packets_out += packets;
+	d->now.tcp += packets;
+	d->now.syn++;
+	d->now.bytes_out += packets * size;
+	d->now.answered += answered;
+	d->now.packets_in += answered ? packets : 0;
 }
 
-/* One failure each `gap` seconds: the second in which it is seen, or -1 within four hours. */
-static int slow_scan(const struct hg_score_bounds *b, __u32 channel, int gap)
+/* Seconds until an event of this kind, at most `most`; -1: none. */
+static int until(struct device *d, int news, int most)
 {
-	static const struct hg_score_sample step = { .packets = 1, .flows = 1, .failed = 1 };
-	struct hg_score_state st = { 0 };
-	struct hg_score s;
-
-	for (int t = 0; t < 4 * 3600; t++) {
-		hg_score_step(&st, b, t % gap ? &quiet : &step, channel, &s);
-		if (s.event == HG_SCORE_START)
-			return t;
+	for (int i = 1; i <= most; i++) {
+		second(d);
+		if (d->e.news == news)
+			return i;
 	}
 	return -1;
 }
 
-static void walk(void)
+static void windows(void)
 {
-	static const struct hg_score_sample good = { .packets = 9, .flows = 1, .answered = 1 };
-	static const struct hg_score_sample bad = { .packets = 1, .flows = 1, .failed = 1 };
-	struct hg_score_bounds none = inside;
-	struct hg_score_state st = { 0 };
-	struct hg_score s;
-	int alarms = 0, ends = 0, t;
+	struct device d = begin(1);
 
-	is_int(slow_scan(&outside, 0, 1), 9, "outside, a scan of 1/s is seen at its tenth failure");
-	is_int(slow_scan(&inside, 1, 1), 19, "inside, at its twentieth");
-	t = slow_scan(&outside, 0, 60);
-	ok(t > 0 && t <= 11 * 60, "a scan of 1/min is seen (after %d s)", t);
-	is_int(slow_scan(&outside, 0, 1800), -1, "a failure each half hour is not");
-	none.walk_limit = 0;
-	is_int(slow_scan(&none, 1, 1), -1, "no walk where the profile expects no answers");
+	d.b.packets[HG_WINDOW_SECOND] = 100;
+	open_flow(&d, 1, 443, 100, 60, 1);
+	second(&d);
+	is_int(d.e.news, HG_EPISODE_NONE, "at its bound nothing breaks");
+	d.now.packets_out += 101;
+	d.now.udp += 101;
+	second(&d);
+	ok(d.e.news == HG_EPISODE_START && d.e.feature == HG_FEATURE_PACKETS && d.e.value == 101 &&
+		   d.e.bound == 100 && d.e.window == HG_WINDOW_SECOND,
+	   "one packet more begins an episode that says what broke");
+	is_int(d.e.attack, HG_ATTACK_UDP_FLOOD, "and what it looks like");
+	is_int(until(&d, HG_EPISODE_END, 60), HG_SCORE_QUIET, "ten quiet seconds end it");
+	is_int(until(&d, HG_EPISODE_END, 60), -1, "once");
 
-	for (t = 0; t < 86400; t++) {
-		hg_score_step(&st, &outside, t % 3 ? &good : &bad, 0, &s);
-		alarms += s.broken;
+	d = begin(1);
+	d.b.packets[HG_WINDOW_MINUTE] = 300;
+	for (int i = 0; i < 29; i++) {
+		d.now.packets_out += 10;
+		second(&d);
 	}
-	is_int(alarms, 0, "a third of failures among answers is no scan");
+	d.now.packets_out += 10;
+	second(&d);
+	is_int(d.e.news, HG_EPISODE_NONE, "300 packets in half a minute: at the bound");
+	d.now.packets_out++;
+	second(&d);
+	ok(d.e.news == HG_EPISODE_START && d.e.window == HG_WINDOW_MINUTE && d.e.value == 301,
+	   "the minute is not waited for");
+	d.now.packets_out += 200;
+	is_int(until(&d, HG_EPISODE_END, 120), 60 - 31 + HG_SCORE_QUIET - 0,
+	       "it lasts to the end of the minute, and the quiet seconds");
+}
 
-	memset(&st, 0, sizeof(st));
-	alarms = 0;
-	for (t = 0; t < 1200; t++) {
-		hg_score_step(&st, &outside, t < 600 && !(t % 60) ? &bad : &quiet, 0, &s);
-		alarms += s.event == HG_SCORE_START;
-		ends += s.event == HG_SCORE_END;
+static void lateness(void)
+{
+	struct device d = begin(1);
+
+	d.b.packets[HG_WINDOW_SECOND] = 100;
+	d.now.packets_out += 300;
+	hg_score_step(&d.st, &d.b, &d.now, &d.spots, 1, 3, &d.e);
+	is_int(d.e.news, HG_EPISODE_NONE, "three seconds closed at once have three bounds");
+	d.now.packets_out = 5;
+	second(&d);
+	is_int(d.e.news, HG_EPISODE_NONE, "a reading that went back is a new base");
+	d.now.packets_out += 101;
+	second(&d);
+	is_int(d.e.news, HG_EPISODE_START, "from which counting goes on");
+}
+
+static void walks(void)
+{
+	struct device d = begin(0);
+	int at = -1;
+
+	d.b.walk_limit = 20;
+	d.b.walk_up = 2;
+	d.b.walk_down = 1;
+	for (int i = 0; i < 20 && at < 0; i++) {
+		open_flow(&d, 100 + i, 23, 1, 60, 0);
+		at = until(&d, HG_EPISODE_START, 60) > 0 ? i : -1;
 	}
-	ok(alarms == 1 && ends == 1, "a slow scan's pauses do not end its episode; its end does");
-	is_int(st.walk, 0, "and the walk begins anew");
+	is_int(at, 9, "one SYN a minute to new hosts is a scan at the tenth");
+	ok(d.e.feature == HG_FEATURE_WALK && d.e.attack == HG_ATTACK_HORIZONTAL_SCAN,
+	   "told as a horizontal scan by the walk");
+
+	d = begin(0);
+	d.b.walk_limit = 20;
+	d.b.walk_up = 2;
+	d.b.walk_down = 1;
+	for (int i = 0; i < 500; i++) {
+		open_flow(&d, 7, 443, 1, 60, 0);
+		if (until(&d, HG_EPISODE_START, 5) > 0)
+			break;
+	}
+	ok(!d.st.active, "a device that tries its lost server 500 times does not scan");
+
+	d = begin(0);
+	d.b.walk_limit = 20;
+	d.b.walk_up = 2;
+	d.b.walk_down = 1;
+	for (int i = 0; i < 200; i++) {
+		open_flow(&d, 1000 + i, 443, 1, 60, i % 3 != 0);
+		second(&d);
+	}
+	ok(!d.st.active, "nor one that meets a dead peer with every third");
+}
+
+static void sums(void)
+{
+	struct device d = begin(0);
+	int minutes = -1;
+
+	d.b.sum_flows_rate = 6;
+	d.b.sum_flows_limit = 10;
+	for (int i = 0; i < 120 && minutes < 0; i++) {
+		open_flow(&d, 9, 6667, 3, 80, 1);
+		minutes = until(&d, HG_EPISODE_START, 60) > 0 ? i + 1 : -1;
+	}
+	ok(minutes >= 10 && minutes <= 13, "a beacon a minute adds up in %d minutes", minutes);
+	is_int(d.e.attack, HG_ATTACK_BOT_CONTROL, "to a bare address: control of a bot");
+
+	d = begin(0);
+	d.b.sum_flows_rate = 6;
+	d.b.sum_flows_limit = 10;
+	for (int i = 0; i < 100; i++) {
+		open_flow(&d, 9, 6667, 3, 80, 1);
+		if (until(&d, HG_EPISODE_START, 600) > 0)
+			break;
+	}
+	ok(!d.st.active, "at the rate that is usual it never does");
+}
+
+static void mildness(void)
+{
+	struct device d = begin(0);
+
+	d.b.packets[HG_WINDOW_SECOND] = 10;
+	for (int i = 0; i < (int)HG_SCORE_MILD - 1; i++) {
+		d.now.packets_out += 12;
+		d.now.tcp += 12;
+		second(&d);
+	}
+	ok(!d.st.active, "a little outside the profile is not told at once");
+	d.now.packets_out += 12;
+	d.now.tcp += 12;
+	second(&d);
+	ok(d.e.news == HG_EPISODE_START && d.e.attack == HG_ATTACK_DRIFT,
+	   "when it goes on it is drift");
+	d = begin(0);
+	d.b.packets[HG_WINDOW_SECOND] = 10;
+	d.now.packets_out += 41;
+	d.now.icmp += 41;
+	second(&d);
+	ok(d.e.news == HG_EPISODE_START && d.e.attack == HG_ATTACK_ICMP_FLOOD,
+	   "four times the bound is told at once, as what it is");
+}
+
+static void updates(void)
+{
+	struct device d = begin(1);
+	int told = 0;
+
+	d.b.packets[HG_WINDOW_SECOND] = 10;
+	for (int i = 0; i < 60; i++) {
+		d.now.packets_out += 100;
+		d.now.udp += 100;
+		second(&d);
+		told += d.e.news != HG_EPISODE_NONE;
+	}
+	is_int(told, 5, "a minute of flood: at once, after 2 s, then each 15 s");
 }
 
 int main(void)
 {
-	envelope();
-	episode();
-	mild();
-	walk();
+	windows();
+	lateness();
+	walks();
+	sums();
+	mildness();
+	updates();
 	return tap_done();
 }

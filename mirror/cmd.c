@@ -121,10 +121,10 @@ int hg_cmd_token_add(void *ctx, int argc, char **argv)
 {
 	const char *rights[3], *devices[HG_ARGS_VALUES_MAX], *models[HG_ARGS_VALUES_MAX],
 		*days = NULL;
-	struct hg_arg args[] = { { "right", rights, 3, 0 },
-				 { "device", devices, HG_ARGS_VALUES_MAX, 0 },
-				 { "model", models, HG_ARGS_VALUES_MAX, 0 },
-				 { "days", &days, 1, 0 },
+	struct hg_arg args[] = { { "right", rights, 3, 0, 0 },
+				 { "device", devices, HG_ARGS_VALUES_MAX, 0, 0 },
+				 { "model", models, HG_ARGS_VALUES_MAX, 0, 0 },
+				 { "days", &days, 1, 0, 0 },
 				 { 0 } };
 	char token[64], hash[67], *r, *d, *m;
 	int rc = hg_args_parse(argc, argv, 1, args);

@@ -116,7 +116,7 @@ int hg_cmd_ca_init(void *ctx, int argc, char **argv)
 {
 	const struct hg_mirror_conf *conf = ctx;
 	const char *hosts[HG_ARGS_VALUES_MAX];
-	struct hg_arg args[] = { { "host", hosts, HG_ARGS_VALUES_MAX, 0 }, { 0 } };
+	struct hg_arg args[] = { { "host", hosts, HG_ARGS_VALUES_MAX, 0, 0 }, { 0 } };
 	char err[512], serial[HG_SERIAL_TEXT], san[SAN_MAX], host[256], path[PATH_MAX_BYTES];
 	struct hg_pki_request r = { .role = HG_PKI_SERVER,
 				    .san = san,
@@ -150,8 +150,8 @@ int hg_cmd_ca_server(void *ctx, int argc, char **argv)
 {
 	const struct hg_mirror_conf *conf = ctx;
 	const char *sans[HG_ARGS_VALUES_MAX], *out = ".";
-	struct hg_arg args[] = { { "san", sans, HG_ARGS_VALUES_MAX, 0 },
-				 { "out", &out, 1, 0 },
+	struct hg_arg args[] = { { "san", sans, HG_ARGS_VALUES_MAX, 0, 0 },
+				 { "out", &out, 1, 0, 0 },
 				 { 0 } };
 	char err[512], serial[HG_SERIAL_TEXT], san[SAN_MAX];
 	struct hg_pki_request r = { .role = HG_PKI_SERVER,
@@ -272,7 +272,7 @@ static int enrol(const struct hg_mirror_conf *conf, PGconn *pg, const char *uid,
 int hg_cmd_device_add(void *ctx, int argc, char **argv)
 {
 	const char *model = NULL, *out = NULL;
-	struct hg_arg args[] = { { "model", &model, 1, 0 }, { "out", &out, 1, 0 }, { 0 } };
+	struct hg_arg args[] = { { "model", &model, 1, 0, 0 }, { "out", &out, 1, 0, 0 }, { 0 } };
 	int rc = hg_args_parse(argc, argv, 1, args);
 	PGconn *pg;
 
@@ -319,7 +319,7 @@ int hg_cmd_device_list(void *ctx, int argc, char **argv)
 		NULL
 	};
 	const char *model = NULL;
-	struct hg_arg args[] = { { "model", &model, 1, 0 }, { 0 } };
+	struct hg_arg args[] = { { "model", &model, 1, 0, 0 }, { 0 } };
 	int rc = hg_args_parse(argc, argv, 0, args);
 
 	return rc ? rc : show(ctx, sql, 1, &model);

@@ -5,16 +5,21 @@ guard-srcs := $(addprefix userspace/,guard-common.c guard-conf.c guard-bpf.c gua
 guard-libs := -lbpf -lnl-route-3 -lnl-3
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
 
+profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c profile-text.c \
+	profile-compile.c)
+profile-libs := -ljansson -lcrypto -lm
+
 store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
-	profile.c detect.c targets.c alarm.c) $(store-srcs) $(guard-srcs)
+	detect.c targets.c alarm.c) $(profile-srcs) $(store-srcs) $(guard-srcs)
 
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
-	userspace/agent-conf.c $(guard-srcs),$(guard-libs) $(conf-libs) -ljansson))
+	userspace/agent-conf.c userspace/cmd_profile.c $(profile-srcs) $(guard-srcs),\
+	$(guard-libs) $(conf-libs) $(profile-libs)))
 
 # For applications of others: a shared and a static library with the names of libheliograph.h only.
 libheliograph := $(O)/libheliograph.so.0

@@ -174,7 +174,7 @@ static unsigned int destinations(const struct hg_detect *d, unsigned int channel
  */
 static bool is_spread(const struct hg_detect *d, unsigned int index, uint64_t now_ms)
 {
-	const struct hg_score_bounds *b = &d->o.profile->channels[index].bounds;
+	const struct hg_score_bounds *b = &d->o.profile->second[index];
 
 	return destinations(d, index, now_ms) * b->walk_up * 4 >= b->walk_limit * (index ? 3 : 2);
 }
@@ -281,7 +281,7 @@ static void score(struct hg_detect *d, unsigned int index, const struct hg_windo
 
 	sample(ch, now, d->slot, seconds, &in);
 	ch->last = *now;
-	hg_score_step(&ch->score, &d->o.profile->channels[index].bounds, &in, index, &s);
+	hg_score_step(&ch->score, &d->o.profile->second[index], &in, index, &s);
 	if (s.event == HG_SCORE_START && ch->score.slow && !is_spread(d, index, now_ms)) {
 		memset(&ch->score, 0, sizeof(ch->score));
 		return;
@@ -313,8 +313,9 @@ int hg_detect_tick(struct hg_detect *d, uint64_t now_ms)
 	seconds = (now_ms - d->last_ms + 500) / 1000;
 	if (!seconds)
 		seconds = 1;
-	for (unsigned int i = 0; i < d->o.profile->n_channels; i++)
-		score(d, i, &now[i], seconds, now_ms);
+	for (unsigned int i = 0; i < HG_CHANNELS_MAX; i++)
+		if (d->o.profile->bounds[i].id)
+			score(d, i, &now[i], seconds, now_ms);
 	d->slot = (d->slot + 1) % LAG;
 	d->last_ms = now_ms;
 	return 0;

@@ -8,7 +8,7 @@
 
 #include <event2/event.h>
 #include "guard.h"
-#include "profile.h"
+#include "profile-compile.h"
 #include "../lib/alarm.h"
 
 struct hg_detect;
@@ -17,7 +17,7 @@ struct hg_detect_options {
 	struct event_base *base; /* NULL: the caller calls hg_detect_tick() himself */
 	const struct hg_guard_ops *ops;
 	struct hg_guard *guard;
-	const struct hg_profile *profile; /* stays the caller's; must outlive the detector */
+	const struct hg_compiled *profile; /* stays the caller's; must outlive the detector */
 
 	/*
 	 * Sends a statement about this device: class, feature, channel, value, bound, own address,

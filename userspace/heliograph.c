@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * heliograph: the command line of the device. Reads the agent's configuration file and hands it to
- * the subcommand.
+ * the subcommand; those that begin with `profile` are for makers, too, and do without it.
  */
 #include <stdio.h>
 #include <string.h>
 #include "agent-conf.h"
 #include "cmd_agent.h"
 #include "cmd_guard.h"
+#include "cmd_profile.h"
 
-#define SUBCOMMANDS_MAX 32
+#define SUBCOMMANDS_MAX 48
 
 static const struct hg_opt opts[] = {
 	{ 'j', "json", NULL, "print JSON" },
@@ -24,7 +25,7 @@ static int set_option(void *ctx, const struct hg_opt *opt, const char *value)
 	return 0;
 }
 
-/* Both tables as one. */
+/* All tables as one. */
 static void join(struct hg_subcommand *all, const struct hg_subcommand *more)
 {
 	size_t n = 0;
@@ -53,9 +54,12 @@ int main(int argc, char **argv)
 
 	join(subcommands, hg_agent_subcommands);
 	join(subcommands, hg_guard_subcommands);
+	join(subcommands, hg_profile_subcommands);
 	first = hg_program_options(&program, argc, argv, set_option, &cli, &path);
 	if (first < 0)
 		return HG_EXIT_USAGE;
+	if (path == program.default_conf && !strcmp(argv[first], "profile"))
+		path = NULL;
 	if (hg_agent_conf_load(path, &cli.conf, err, sizeof(err))) {
 		fprintf(stderr, "heliograph: %s\n", err);
 		return HG_EXIT_CONFIG;

@@ -19,7 +19,7 @@
 #include "detect.h"
 #include "guard-conf.h"
 #include "model.h"
-#include "profile.h"
+#include "profile-compile.h"
 #include "resolver.h"
 #include "store.h"
 #include "../lib/log.h"
@@ -34,7 +34,7 @@ struct hg_watch {
 	struct hg_agent *agent;
 	struct hg_guard *guard; /* NULL: not attached */
 	char guard_error[256];
-	struct hg_profile *profile; /* NULL: none */
+	struct hg_compiled *profile; /* NULL: none */
 	struct hg_detect *detect;
 	struct hg_alarm_sender *sender; /* NULL: no collector */
 	struct event *tick;
@@ -275,8 +275,7 @@ static int on_alarm(void *ctx, const struct hg_alarm *alarm, uint64_t *episode)
 	hg_warn("alarm: %s: %s %llu, bound %llu, channel %s", name ? name : "?",
 		feature ? feature : "?", (unsigned long long)alarm->value,
 		(unsigned long long)alarm->bound,
-		alarm->channel < w->profile->n_channels ? w->profile->channels[alarm->channel].name
-							: "?");
+		w->profile->channels[alarm->channel % HG_CHANNELS_MAX]);
 	if (w->sender)
 		return hg_alarm_sender_state(w->sender, alarm, episode);
 	if (!*episode)
@@ -347,6 +346,20 @@ static int start_guard(struct hg_watch *w, char *err, size_t err_size)
 	return 0;
 }
 
+static int load_profile(struct hg_watch *w, char *err, size_t err_size)
+{
+	struct hg_profile *p = calloc(1, sizeof(*p));
+	int ret = -ENOMEM;
+
+	w->profile = calloc(1, sizeof(*w->profile));
+	if (p && w->profile)
+		ret = hg_profile_load(w->agent->conf.profile.file, p, err, err_size);
+	if (!ret)
+		ret = hg_profile_compile(p, NULL, w->profile);
+	free(p);
+	return ret;
+}
+
 int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_t err_size)
 {
 	const struct hg_agent_conf *c = &agent->conf;
@@ -365,11 +378,8 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 	w->tick = event_new(agent->base, -1, EV_PERSIST, on_tick, w);
 	if (!w->tick)
 		ret = -ENOMEM;
-	if (!ret && c->profile.file) {
-		w->profile = calloc(1, sizeof(*w->profile));
-		ret = w->profile ? hg_profile_load(c->profile.file, w->profile, err, err_size)
-				 : -ENOMEM;
-	}
+	if (!ret && c->profile.file)
+		ret = load_profile(w, err, err_size);
 	if (!ret && c->guard.interfaces.count)
 		ret = follow_links(w);
 	if (!ret && c->guard.interfaces.count)

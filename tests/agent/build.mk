@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 test-srcs-tests/agent/store_test := $(store-srcs)
 test-libs-tests/agent/store_test := -lsqlite3
-detect-srcs := userspace/detect.c userspace/targets.c userspace/profile.c
-test-srcs-tests/agent/profile_test := userspace/profile.c
-test-libs-tests/agent/profile_test := -ljansson
+detect-srcs := userspace/detect.c userspace/targets.c $(profile-srcs)
+test-srcs-tests/agent/profile_test := $(profile-srcs)
+test-libs-tests/agent/profile_test := $(profile-libs)
 test-srcs-tests/agent/detect_test := $(detect-srcs)
-test-libs-tests/agent/detect_test := -ljansson $(event-libs)
+test-libs-tests/agent/detect_test := $(profile-libs) $(event-libs)
 test-srcs-tests/agent/alarm_test := userspace/alarm.c tests/lib/pki.c
 test-libs-tests/agent/alarm_test := $(event-libs) $(ssl-libs)
 test-srcs-tests/agent/client_test := userspace/libheliograph.c
 test-libs-tests/agent/client_test := -ljansson
 test-srcs-tests/agent/captures_test := $(detect-srcs) userspace/guard-common.c
-test-libs-tests/agent/captures_test := -ljansson $(event-libs) $(ssl-libs)
+test-libs-tests/agent/captures_test := $(profile-libs) $(event-libs) $(ssl-libs)

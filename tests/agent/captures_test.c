@@ -27,7 +27,8 @@ struct hg_guard {
 };
 
 static struct hg_guard guard;
-static struct hg_profile profile;
+static struct hg_compiled profile;
+static size_t n_channels;
 static struct hg_detect *detect;
 
 static struct result {
@@ -99,9 +100,8 @@ static int take_alarm(void *ctx, const struct hg_alarm *a, uint64_t *episode)
 			result.first = now_ts;
 			snprintf(result.what, sizeof(result.what), "%s, %s of %s: %llu over %llu",
 				 hg_alarm_class_name(a->alarm_class),
-				 hg_alarm_feature_name(a->feature),
-				 profile.channels[a->channel].name, (unsigned long long)a->value,
-				 (unsigned long long)a->bound);
+				 hg_alarm_feature_name(a->feature), profile.channels[a->channel],
+				 (unsigned long long)a->value, (unsigned long long)a->bound);
 		}
 	}
 	return 0;
@@ -132,7 +132,7 @@ static void larger(__u64 *most, __u64 value)
 /* One second of training: the same numbers as the detector's, kept as maxima. */
 static void learn_second(void)
 {
-	for (size_t i = 0; i < profile.n_channels; i++) {
+	for (size_t i = 0; i < n_channels; i++) {
 		const struct hg_window *w = &guard.host.windows[i], *l = &learned.last[i];
 		int64_t open = (int64_t)(learned.flows_then[i][learned.slot] - w->answered);
 		uint64_t failed = w->refused - l->refused;
@@ -163,17 +163,18 @@ static void add_channel(const struct hg_flow_key *k)
 			max = 65535;
 		}
 	}
-	if (profile.n_channels == HG_CHANNELS_MAX)
+	if (n_channels == HG_CHANNELS_MAX)
 		return;
 	r = &profile.rules[profile.n_rules++];
-	*r = (struct hg_rule){ .channel = (__u16)profile.n_channels,
+	*r = (struct hg_rule){ .channel = (__u16)n_channels,
 			       .proto = k->proto,
 			       .port_min = min,
 			       .port_max = max,
 			       .flags = hg_addr_is_local(&k->remote) ? HG_RULE_LOCAL : 0 };
-	snprintf(profile.channels[profile.n_channels].name, HG_PROFILE_NAME_MAX, "%u-%u%s",
-		 k->proto, min, r->flags ? "-local" : "");
-	profile.n_channels++;
+	snprintf(profile.channels[n_channels], HG_PROFILE_NAME_MAX, "%u-%u%s", k->proto, min,
+		 r->flags ? "-local" : "");
+	profile.bounds[n_channels].id = n_channels + 1;
+	n_channels++;
 	guard.host.rules[(guard.host.config.generation & 1) * HG_RULES_MAX + profile.n_rules - 1] =
 		*r;
 	guard.host.config.n_rules = (__u32)profile.n_rules;
@@ -299,8 +300,8 @@ static int play_file(const char *dir, const json_t *file, enum pass pass)
 /* Twice what training has seen, plus what one retry or one lookup more takes. */
 static void set_bounds(void)
 {
-	for (size_t i = 0; i < profile.n_channels; i++) {
-		struct hg_score_bounds *b = &profile.channels[i].bounds;
+	for (size_t i = 0; i < n_channels; i++) {
+		struct hg_score_bounds *b = &profile.second[i];
 		const struct hg_window *w = &guard.host.windows[i];
 
 		*b = learned.most[i];
@@ -312,7 +313,7 @@ static void set_bounds(void)
 		b->walk_up = i ? 1 : 2;
 		b->walk_down = 1;
 	}
-	profile.channels[0].bounds.walk_limit = 20;
+	profile.second[0].walk_limit = 20;
 }
 
 static int train(const char *dir, const json_t *files, const char *model)
@@ -321,8 +322,9 @@ static int train(const char *dir, const json_t *files, const char *model)
 
 	memset(&profile, 0, sizeof(profile));
 	memset(&learned, 0, sizeof(learned));
-	strcpy(profile.channels[0].name, "outside");
-	profile.n_channels = 1;
+	strcpy(profile.channels[0], "outside");
+	profile.bounds[0].id = HG_OUTSIDE_ID;
+	n_channels = 1;
 	for (enum pass pass = CHANNELS; pass <= ENVELOPES; pass++) {
 		reset();
 		for (size_t i = 0; i < json_array_size(files); i++) {

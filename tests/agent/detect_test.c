@@ -24,7 +24,7 @@ struct hg_guard {
 };
 
 static struct hg_guard guard;
-static struct hg_profile profile;
+static struct hg_compiled profile;
 static struct hg_alarm alarms[ALARMS_MAX];
 static int n_alarms, refuse;
 static uint64_t now_s, next_episode;
@@ -279,10 +279,12 @@ int main(void)
 	static const char text[] =
 		"{\"model\":\"m\",\"firmware\":\"1\",\"channels\":[{\"name\":\"web\",\"proto\":\"tcp\","
 		"\"ports\":[443],\"remote\":\"any\",\"envelope\":"
-		"{\"packets\":50,\"bytes\":50000,\"flows\":4,\"failed\":2}}]}";
+		"{\"1\":{\"packets\":50,\"bytes\":50000,\"flows\":4,\"failed\":2}}}]}";
+	static struct hg_profile p;
 	char err[256] = "";
 
-	if (hg_profile_parse(text, strlen(text), &profile, err, sizeof(err))) {
+	if (hg_profile_parse(text, strlen(text), &p, err, sizeof(err)) ||
+	    hg_profile_compile(&p, NULL, &profile)) {
 		printf("Bail out! %s\n", err);
 		return 1;
 	}

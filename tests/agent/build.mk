@@ -12,3 +12,5 @@ test-srcs-tests/agent/client_test := userspace/libheliograph.c
 test-libs-tests/agent/client_test := -ljansson
 test-srcs-tests/agent/captures_test := $(detect-srcs) userspace/guard-common.c
 test-libs-tests/agent/captures_test := $(profile-libs) $(event-libs) $(ssl-libs)
+test-srcs-tests/agent/dns_test := userspace/dns.c
+test-libs-tests/agent/dns_test := -lpcap

@@ -14,3 +14,4 @@ test-srcs-tests/agent/captures_test := $(detect-srcs) userspace/guard-common.c
 test-libs-tests/agent/captures_test := $(profile-libs) $(event-libs) $(ssl-libs)
 test-srcs-tests/agent/dns_test := userspace/dns.c
 test-libs-tests/agent/dns_test := -lpcap
+test-srcs-tests/agent/names_test := userspace/names.c

@@ -9,6 +9,9 @@ profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c 
 	profile-compile.c)
 profile-libs := -ljansson -lcrypto -lm
 
+# Captures, for `heliograph profile`.
+capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c)
+
 store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \

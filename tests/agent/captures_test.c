@@ -64,11 +64,12 @@ static int fake_flows(struct hg_guard *g,
 {
 	int ret = 0;
 
-	for (int t = 0; t < 3; t++)
-		for (size_t i = 0; !ret && i < NATIVE_FLOWS; i++)
-			if (g->host.flows[t][i].state == USED)
-				ret = each(ctx, t, &g->host.flows[t][i].key,
-					   &g->host.flows[t][i].flow);
+	for (int t = 0; t < 3; t++) {
+		const struct hg_native_entry *e = g->host.flows[t].entries;
+
+		for (__u32 i = g->host.flows[t].newest; !ret && i; i = e[i].older)
+			ret = each(ctx, t, &e[i].key, &e[i].flow);
+	}
 	return ret;
 }
 
@@ -105,22 +106,6 @@ static int take_alarm(void *ctx, const struct hg_alarm *a, uint64_t *episode)
 		}
 	}
 	return 0;
-}
-
-/* The arrays of the played host do not forget; its flows whose life is over make room. */
-static void prune(struct hg_host *h, int t)
-{
-	struct native_entry *old = malloc(sizeof(h->flows[t]));
-	__u32 oldest = h->n_flows[t] > NATIVE_FLOWS / 4 ? 5 : 7500;
-
-	memcpy(old, h->flows[t], sizeof(h->flows[t]));
-	memset(h->flows[t], 0, sizeof(h->flows[t]));
-	h->n_flows[t] = h->places[t] = 0;
-	for (size_t i = 0; i < NATIVE_FLOWS; i++)
-		if (old[i].state == USED && h->now_s - old[i].flow.last_s < oldest &&
-		    hg_flow_is_alive(&h->config, old[i].key.proto, &old[i].flow, h->now_s))
-			hg_host_flow_add(h, t, &old[i].key, &old[i].flow);
-	free(old);
 }
 
 static void larger(__u64 *most, __u64 value)
@@ -183,9 +168,6 @@ static void add_channel(const struct hg_flow_key *k)
 static void second(enum pass pass)
 {
 	guard.host.now_s++;
-	for (int t = 0; t < 3; t++)
-		if (guard.host.places[t] > NATIVE_FLOWS * 3 / 8)
-			prune(&guard.host, t);
 	if (pass == TEST)
 		hg_detect_tick(detect, guard.host.now_s * 1000ull);
 	else if (pass == ENVELOPES)
@@ -205,7 +187,7 @@ static void packet(enum pass pass, const uint8_t *mac, const uint8_t *data, uint
 	if (caplen < 14)
 		return;
 	out = !memcmp(data + 6, mac, 6);
-	native_run(&guard.host, &p, &f, out, 1);
+	hg_native_run(&guard.host, &p, &f, out, 1);
 	if (!out || p.kind != HG_PACKET_FLOW || !p.opens)
 		return;
 	if (pass == CHANNELS && !p.channel) {

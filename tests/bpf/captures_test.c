@@ -165,7 +165,7 @@ static void replay_packet(struct replay *r, struct frame *f)
 		r->left_out++;
 		return;
 	}
-	reason = native_run(&host, &p, &view, f->out, 1);
+	reason = hg_native_run(&host, &p, &view, f->out, 1);
 	r->reasons[reason]++;
 	if (f->out)
 		r->out++;

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "../../userspace/guard.h"
 #include "native.h"
 
@@ -80,15 +81,21 @@ static void profile(char set)
 	world.config.n_rules = rules;
 }
 
+static const struct hg_bound *bound_of(void *ctx, const struct hg_addr *a)
+{
+	for (size_t i = 0; i < world.n_bound; i++)
+		if (hg_addr_equal(&world.bound_addr[i], a))
+			return &world.bound[i];
+	return NULL;
+}
+
 static void tell(struct player *other)
 {
 	host.config = world.config;
 	memcpy(host.peers, world.peers, sizeof(world.peers));
 	memcpy(host.rules, world.rules, sizeof(world.rules));
 	memcpy(host.trusted, world.trusted, sizeof(world.trusted));
-	memcpy(host.bound_addr, world.bound_addr, sizeof(world.bound_addr));
-	memcpy(host.bound, world.bound, sizeof(world.bound));
-	host.n_bound = world.n_bound;
+	host.bound = bound_of;
 	host.now_s = world.now_s;
 	if (other)
 		other->configure(other, &world);
@@ -259,7 +266,7 @@ static int run(struct player *other, struct frame *f, struct hg_packet *p, struc
 
 	f->plain = other && other->plain && plain_possible(f);
 	view = host_frame(f, f->plain);
-	reason = native_run(&host, p, &view, f->out, f->segments);
+	reason = hg_native_run(&host, p, &view, f->out, f->segments);
 	n->packets++;
 	if (other && can_run(other, f) && !compare(other, f, p, reason))
 		return -1;

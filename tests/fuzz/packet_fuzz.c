@@ -4,7 +4,7 @@
  * link header, the rest: segments), two of length, and its bytes, which stand at the end of memory
  * that is theirs alone. What comes in never adds a flow, and what goes out always passes.
  */
-#define NATIVE_FLOWS 512
+#define HG_NATIVE_FLOWS 512
 #include "fuzz.h"
 
 #include <arpa/inet.h>
@@ -16,7 +16,7 @@ static struct hg_host host;
 
 static size_t flows(void)
 {
-	return host.n_flows[0] + host.n_flows[1] + host.n_flows[2];
+	return (size_t)host.flows[0].n + host.flows[1].n + host.flows[2].n;
 }
 
 static void begin(void)
@@ -54,7 +54,7 @@ static void judge(const uint8_t *bytes, size_t length, uint8_t how)
 
 	f.network = f.data + (plain ? 0 : 14);
 	memcpy(room + before, bytes, length);
-	reason = native_run(&host, &p, &f, out, how >> 2);
+	reason = hg_native_run(&host, &p, &f, out, how >> 2);
 	holds(reason >= 0 && reason < HG_REASON_MAX);
 	holds(!out || reason == HG_PASS_OUT);
 	holds(out || reason != HG_PASS_OUT);

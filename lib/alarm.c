@@ -102,7 +102,7 @@ long hg_ack_sign(const struct hg_ack *ack, EVP_PKEY *key, void *buf, size_t size
 /* Takes a datagram apart; its headers must be those of its type. */
 static int parse(struct hg_slice in, struct hg_cose *c, struct hg_alarm_payload *p)
 {
-	if (hg_cose_parse(in, c) || hg_alarm_payload_get(c->payload, p))
+	if (in.len > HG_ENROL_MAX || hg_cose_parse(in, c) || hg_alarm_payload_get(c->payload, p))
 		return -EBADMSG;
 	if (!c->x5chain.len != (p->type != HG_DATAGRAM_ENROL) ||
 	    !c->x5t.len != (p->type != HG_DATAGRAM_ALARM) ||

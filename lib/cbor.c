@@ -69,6 +69,11 @@ void hg_cbor_put_bytes(struct hg_cbor_out *o, struct hg_slice bytes)
 	put(o, bytes.ptr, bytes.len);
 }
 
+void hg_cbor_put_bytes_head(struct hg_cbor_out *o, uint64_t len)
+{
+	put_head(o, HG_CBOR_BYTES, len);
+}
+
 void hg_cbor_put_text(struct hg_cbor_out *o, struct hg_slice text)
 {
 	if (!o->err && !hg_utf8_valid(text.ptr, text.len))

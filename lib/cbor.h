@@ -33,6 +33,8 @@ static inline struct hg_cbor_out hg_cbor_out_of(void *buf, size_t size)
 void hg_cbor_put_uint(struct hg_cbor_out *o, uint64_t value);
 void hg_cbor_put_int(struct hg_cbor_out *o, int64_t value);
 void hg_cbor_put_bytes(struct hg_cbor_out *o, struct hg_slice bytes);
+/* Of bytes that the caller puts behind it himself. */
+void hg_cbor_put_bytes_head(struct hg_cbor_out *o, uint64_t len);
 void hg_cbor_put_text(struct hg_cbor_out *o, struct hg_slice text);
 void hg_cbor_put_array(struct hg_cbor_out *o, uint64_t items);
 void hg_cbor_put_map(struct hg_cbor_out *o, uint64_t pairs);

@@ -19,6 +19,7 @@
 #define ALG_ES256 (-7)
 #define ALG_SHA256_64 (-15)
 #define COORDINATE_LEN (HG_COSE_SIGNATURE_LEN / 2)
+#define SIG_HEAD_MAX (HG_COSE_HEADERS_MAX + 64)
 #define DER_MAX 80 /* a P-256 signature has at most 72 bytes */
 
 static bool is_p256(EVP_PKEY *key)
@@ -47,15 +48,21 @@ static void put_headers(struct hg_cbor_out *o, const struct hg_cose *c)
 	}
 }
 
-/* RFC 9052 section 4.4. */
-static void put_sig_structure(struct hg_cbor_out *o, struct hg_slice headers,
-			      struct hg_slice payload)
+/*
+ * What stands before the payload in the Sig_structure (RFC 9052 section 4.4), with the payload's
+ * own head. The payload follows in place: it may be large.
+ */
+static struct hg_slice sig_head(uint8_t buf[static SIG_HEAD_MAX], struct hg_slice headers,
+				struct hg_slice payload)
 {
-	hg_cbor_put_array(o, 4);
-	hg_cbor_put_text(o, hg_slice_str("Signature1"));
-	hg_cbor_put_bytes(o, headers);
-	hg_cbor_put_bytes(o, hg_slice_of(NULL, 0)); /* no external data */
-	hg_cbor_put_bytes(o, payload);
+	struct hg_cbor_out o = hg_cbor_out_of(buf, SIG_HEAD_MAX);
+
+	hg_cbor_put_array(&o, 4);
+	hg_cbor_put_text(&o, hg_slice_str("Signature1"));
+	hg_cbor_put_bytes(&o, headers);
+	hg_cbor_put_bytes(&o, hg_slice_of(NULL, 0)); /* no external data */
+	hg_cbor_put_bytes_head(&o, payload.len);
+	return hg_slice_of(buf, o.err ? 0 : o.len);
 }
 
 static bool raw_of_der(const uint8_t *der, size_t len, uint8_t raw[static HG_COSE_SIGNATURE_LEN])
@@ -88,14 +95,16 @@ static int der_of_raw(const uint8_t *raw, uint8_t der[static DER_MAX])
 	return len;
 }
 
-static int sign(EVP_PKEY *key, struct hg_slice data, uint8_t raw[static HG_COSE_SIGNATURE_LEN])
+static int sign(EVP_PKEY *key, struct hg_slice head, struct hg_slice payload,
+		uint8_t raw[static HG_COSE_SIGNATURE_LEN])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	uint8_t der[DER_MAX];
 	size_t len = sizeof(der);
 	bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key, NULL) == 1 &&
-		    EVP_DigestSign(ctx, der, &len, data.ptr, data.len) == 1 &&
-		    raw_of_der(der, len, raw);
+		    EVP_DigestSignUpdate(ctx, head.ptr, head.len) == 1 &&
+		    EVP_DigestSignUpdate(ctx, payload.ptr, payload.len) == 1 &&
+		    EVP_DigestSignFinal(ctx, der, &len) == 1 && raw_of_der(der, len, raw);
 
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
@@ -104,10 +113,9 @@ static int sign(EVP_PKEY *key, struct hg_slice data, uint8_t raw[static HG_COSE_
 
 long hg_cose_sign(const struct hg_cose *c, EVP_PKEY *key, void *buf, size_t size)
 {
-	uint8_t headers[HG_COSE_MAX], tbs[HG_COSE_MAX + 64], raw[HG_COSE_SIGNATURE_LEN];
+	uint8_t headers[HG_COSE_HEADERS_MAX], head[SIG_HEAD_MAX], raw[HG_COSE_SIGNATURE_LEN];
 	struct hg_cbor_out h = hg_cbor_out_of(headers, sizeof(headers));
-	struct hg_cbor_out t = hg_cbor_out_of(tbs, sizeof(tbs));
-	struct hg_cbor_out o = hg_cbor_out_of(buf, size < HG_COSE_MAX ? size : HG_COSE_MAX);
+	struct hg_cbor_out o = hg_cbor_out_of(buf, size);
 	int rc;
 
 	if (!is_p256(key))
@@ -115,10 +123,7 @@ long hg_cose_sign(const struct hg_cose *c, EVP_PKEY *key, void *buf, size_t size
 	put_headers(&h, c);
 	if (h.err)
 		return -ENOSPC;
-	put_sig_structure(&t, hg_slice_of(headers, h.len), c->payload);
-	if (t.err)
-		return -ENOSPC;
-	rc = sign(key, hg_slice_of(tbs, t.len), raw);
+	rc = sign(key, sig_head(head, hg_slice_of(headers, h.len), c->payload), c->payload, raw);
 	if (rc)
 		return rc;
 	hg_cbor_put_tag(&o, TAG_SIGN1);
@@ -169,10 +174,11 @@ int hg_cose_parse(struct hg_slice data, struct hg_cose *out)
 	struct hg_cbor_in in = hg_cbor_in_of(data);
 	struct hg_cose c = { 0 };
 
-	if (data.len > HG_COSE_MAX || hg_cbor_get_tag(&in) != TAG_SIGN1 ||
-	    hg_cbor_get_array(&in) != 4)
+	if (hg_cbor_get_tag(&in) != TAG_SIGN1 || hg_cbor_get_array(&in) != 4)
 		return -EBADMSG;
 	c.protected_headers = hg_cbor_get_bytes(&in);
+	if (c.protected_headers.len > HG_COSE_HEADERS_MAX)
+		return -EBADMSG;
 	if (hg_cbor_get_map(&in).left)
 		return -EBADMSG;
 	c.payload = hg_cbor_get_bytes(&in);
@@ -186,19 +192,21 @@ int hg_cose_parse(struct hg_slice data, struct hg_cose *out)
 
 int hg_cose_verify(const struct hg_cose *c, EVP_PKEY *key)
 {
-	uint8_t tbs[HG_COSE_MAX + 64], der[DER_MAX];
-	struct hg_cbor_out t = hg_cbor_out_of(tbs, sizeof(tbs));
+	uint8_t buf[SIG_HEAD_MAX], der[DER_MAX];
+	struct hg_slice head;
 	EVP_MD_CTX *ctx = NULL;
 	int rc = -EKEYREJECTED, len;
 
 	if (!is_p256(key) || c->signature.len != HG_COSE_SIGNATURE_LEN)
 		return rc;
-	put_sig_structure(&t, c->protected_headers, c->payload);
+	head = sig_head(buf, c->protected_headers, c->payload);
 	len = der_of_raw(c->signature.ptr, der);
 	ctx = EVP_MD_CTX_new();
-	if (!t.err && len > 0 && ctx &&
+	if (head.len && len > 0 && ctx &&
 	    EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, key, NULL) == 1 &&
-	    EVP_DigestVerify(ctx, der, (size_t)len, tbs, t.len) == 1)
+	    EVP_DigestVerifyUpdate(ctx, head.ptr, head.len) == 1 &&
+	    EVP_DigestVerifyUpdate(ctx, c->payload.ptr, c->payload.len) == 1 &&
+	    EVP_DigestVerifyFinal(ctx, der, (size_t)len) == 1)
 		rc = 0;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();

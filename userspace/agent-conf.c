@@ -117,6 +117,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ STRING(collector, cert, CONF "/collector.crt", "its certificate, which signs answers") },
 
 	{ STRING(profile, file, "", "traffic profile of the model; absent: nothing is scored") },
+	{ STRING(profile, maker, "",
+		 "certificates or keys of who must have signed it; absent: anybody or nobody") },
 	{ 0 },
 };
 

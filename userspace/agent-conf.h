@@ -69,7 +69,8 @@ struct hg_agent_conf {
 		char *cert; /* the collector's certificate, whose key signs what it answers */
 	} collector;
 	struct {
-		char *file; /* traffic profile; absent: nothing is scored */
+		char *file;  /* traffic profile; absent: nothing is scored */
+		char *maker; /* PEM: who must have signed it; absent: anybody or nobody */
 	} profile;
 };
 

@@ -6,8 +6,8 @@ guard-libs := -lbpf -lnl-route-3 -lnl-3
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
 
 profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c profile-text.c \
-	profile-compile.c)
-profile-libs := -ljansson -lcrypto -lm
+	profile-compile.c profile-sign.c)
+profile-libs := -ljansson $(ssl-libs) -lm
 
 # Captures, for `heliograph profile`.
 capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c)

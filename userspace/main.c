@@ -184,6 +184,8 @@ static int exit_code(int ret)
 		return HG_EXIT_OK;
 	case -EINVAL:
 	case -ENOENT:
+	case -EBADMSG:
+	case -EKEYREJECTED:
 		return HG_EXIT_CONFIG;
 	case -EPERM:
 	case -EACCES:

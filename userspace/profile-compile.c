@@ -267,3 +267,11 @@ int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_c
 	}
 	return 0;
 }
+
+size_t hg_compiled_patterns(const struct hg_compiled *c,
+			    struct hg_names_pattern out[static HG_PROFILE_REMOTES_ALL])
+{
+	for (size_t i = 0; i < c->n_names; i++)
+		out[i] = (struct hg_names_pattern){ c->names[i].host, c->names[i].channels };
+	return c->n_names;
+}

@@ -8,6 +8,7 @@
 #define HG_USERSPACE_PROFILE_COMPILE_H
 
 #include "../core/second.h"
+#include "names.h"
 #include "profile.h"
 
 /* A name or pattern, "*.example.com", and the set of channels that have it as a remote. */
@@ -43,6 +44,10 @@ __u64 hg_profile_id(const struct hg_profile *p, const struct hg_profile_channel 
  */
 int hg_profile_place(const struct hg_profile *p, const __u64 *old,
 		     __u8 number[static HG_PROFILE_CHANNELS_MAX]);
+
+/* The names as the table of names takes them; they point into c. Returns how many there are. */
+size_t hg_compiled_patterns(const struct hg_compiled *c,
+			    struct hg_names_pattern out[static HG_PROFILE_REMOTES_ALL]);
 
 /* Compiles with channels placed against `old`. -ENOMEM or 0. */
 int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_compiled *out);

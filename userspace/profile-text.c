@@ -54,15 +54,15 @@ bool hg_host_valid(const char *host, size_t len)
 		return false;
 	for (size_t i = len > 2 && !memcmp(host, "*.", 2) ? 2 : 0; i < len; i++) {
 		if (host[i] == '.') {
-			if (!label || host[i - 1] == '-')
+			if (!label)
 				return false;
 			label = 0;
-		} else if (++label > LABEL_MAX || (host[i] == '-' && label == 1) ||
+		} else if (++label > LABEL_MAX ||
 			   (!isalnum((unsigned char)host[i]) && host[i] != '-' && host[i] != '_')) {
 			return false;
 		}
 	}
-	return label && host[len - 1] != '-';
+	return label;
 }
 
 static int read_host(const char *text, struct hg_profile_remote *out)

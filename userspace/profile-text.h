@@ -32,7 +32,7 @@ int hg_ports_read(const char *text, struct hg_profile_ports *out);
 int64_t hg_time_read(const char *text);
 char *hg_time_write(int64_t time, char out[static HG_TEXT_MAX]);
 
-/* A DNS name of letters, digits, '-' and '_', or "*." and one. */
+/* A DNS name of letters, digits, '-' and '_', or "*." and one, as hg_names_pattern_ok(). */
 bool hg_host_valid(const char *host, size_t len);
 
 #endif

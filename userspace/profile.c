@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../lib/cborjson.h"
+#include "../lib/cose.h"
 
 static const unsigned int seconds[HG_WINDOWS] = { 1, 60, 3600 };
 
@@ -170,33 +171,49 @@ int hg_profile_decode(const void *cbor, size_t len, struct hg_profile *out, char
 	return ret;
 }
 
+int hg_profile_read_file(const char *path, uint8_t **data, size_t *len, char *err, size_t err_size)
+{
+	FILE *f = fopen(path, "re");
+	uint8_t *text = f ? malloc(HG_PROFILE_SIZE_MAX + 1) : NULL;
+	int ret = f ? -ENOMEM : -errno;
+
+	if (text) {
+		*len = fread(text, 1, HG_PROFILE_SIZE_MAX + 1, f);
+		ret = ferror(f) ? -EIO : *len > HG_PROFILE_SIZE_MAX ? -EFBIG : 0;
+	}
+	if (ret == -EFBIG)
+		snprintf(err, err_size, "%s: larger than %d bytes", path, HG_PROFILE_SIZE_MAX);
+	else if (ret)
+		snprintf(err, err_size, "%s: cannot be read: %s", path, strerror(-ret));
+	if (f)
+		fclose(f);
+	if (ret)
+		free(text);
+	else
+		*data = text;
+	return ret;
+}
+
 int hg_profile_load(const char *path, struct hg_profile *out, char *err, size_t err_size)
 {
-	char *text, what[400];
-	FILE *f;
-	size_t n;
-	int ret;
+	char what[400];
+	struct hg_cose c;
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int ret = hg_profile_read_file(path, &data, &len, err, err_size);
 
-	f = fopen(path, "re");
-	if (!f) {
-		ret = -errno;
-		snprintf(err, err_size, "%s: %s", path, strerror(-ret));
+	if (ret)
 		return ret;
-	}
-	text = malloc(HG_PROFILE_SIZE_MAX + 1);
-	ret = -ENOMEM;
-	if (!text) {
-		snprintf(err, err_size, "%s: out of memory", path);
-		goto out_file;
-	}
-	n = fread(text, 1, HG_PROFILE_SIZE_MAX + 1, f);
-	ret = ferror(f) ? -EIO : hg_profile_parse(text, n, out, what, sizeof(what));
-	if (ret == -EIO)
-		snprintf(err, err_size, "%s: cannot be read", path);
+	if (!len || data[0] != HG_PROFILE_SIGNED)
+		ret = hg_profile_parse((const char *)data, len, out, what, sizeof(what));
+	else if (!hg_cose_parse(hg_slice_of(data, len), &c))
+		ret = hg_profile_decode(c.payload.ptr, c.payload.len, out, what, sizeof(what));
+	else
+		ret = -EBADMSG;
+	if (ret == -EBADMSG)
+		snprintf(err, err_size, "%s: begins as a signed profile, but is none", path);
 	else if (ret)
 		snprintf(err, err_size, "%s: %s", path, what);
-	free(text);
-out_file:
-	fclose(f);
+	free(data);
 	return ret;
 }

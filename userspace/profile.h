@@ -20,6 +20,7 @@
 #define HG_PROFILE_HOST_MAX 253 /* bytes of a DNS name or pattern */
 #define HG_PROFILE_SIZE_MAX (256 << 10) /* bytes of a profile's file */
 #define HG_PROFILE_CBOR_MAX (64 << 10)	/* bytes of its CBOR form, unsigned */
+#define HG_PROFILE_SIGNED 0xd2		/* first byte of the signed form: CBOR tag 18 */
 #define HG_PROFILE_CHANNELS_MAX (HG_CHANNELS_MAX - 1)
 #define HG_PROFILE_PORTS_MAX 32	   /* ranges of a channel */
 #define HG_PROFILE_REMOTES_MAX 32  /* of a channel */
@@ -142,8 +143,8 @@ bool hg_profile_has(enum hg_window_length w, enum hg_profile_feature f);
 /*
  * Reading. Return 0, or -errno with a message in err that names the JSON path
  * ("$.channels[2].ports[0]"), what was wrong and what is allowed. On failure *out is untouched.
- * -EINVAL: it is wrong. -EFBIG: it is too large. The CBOR form is that of the same JSON value
- * (lib/cborjson.h).
+ * -EINVAL or -EBADMSG: it is wrong. -EFBIG: it is too large. The CBOR form is that of the same
+ * JSON value (lib/cborjson.h).
  */
 int hg_profile_parse(const char *json, size_t len, struct hg_profile *out, char *err,
 		     size_t err_size);
@@ -151,8 +152,14 @@ int hg_profile_decode(const void *cbor, size_t len, struct hg_profile *out, char
 		      size_t err_size);
 int hg_profile_from_json(const json_t *root, struct hg_profile *out, char *err, size_t err_size);
 
-/* As hg_profile_parse(), from a file that messages name. */
+/*
+ * As these, from a file that messages name, in JSON or signed (profile-sign.h); of a signed one the
+ * signature is not looked at.
+ */
 int hg_profile_load(const char *path, struct hg_profile *out, char *err, size_t err_size);
+
+/* The whole file, free() it; for who looks at the signature. Returns 0 or -errno as above. */
+int hg_profile_read_file(const char *path, uint8_t **data, size_t *len, char *err, size_t err_size);
 
 /*
  * Writing: one profile has one form, in which all that is default is left out. A new reference,

@@ -20,6 +20,7 @@
 #include "guard-conf.h"
 #include "model.h"
 #include "profile-compile.h"
+#include "profile-sign.h"
 #include "resolver.h"
 #include "store.h"
 #include "../lib/log.h"
@@ -346,16 +347,24 @@ static int start_guard(struct hg_watch *w, char *err, size_t err_size)
 	return 0;
 }
 
+/* A profile out of its time is no reason to leave the device without guard and mirror. */
 static int load_profile(struct hg_watch *w, char *err, size_t err_size)
 {
+	const struct hg_agent_conf *c = &w->agent->conf;
 	struct hg_profile *p = calloc(1, sizeof(*p));
 	int ret = -ENOMEM;
 
 	w->profile = calloc(1, sizeof(*w->profile));
 	if (p && w->profile)
-		ret = hg_profile_load(w->agent->conf.profile.file, p, err, err_size);
+		ret = hg_profile_accept(c->profile.file, c->profile.maker, p, err, err_size);
 	if (!ret)
 		ret = hg_profile_compile(p, NULL, w->profile);
+	if (ret == -EKEYEXPIRED) {
+		hg_error("profile: %s; traffic is not watched", err);
+		free(w->profile);
+		w->profile = NULL;
+		ret = 0;
+	}
 	free(p);
 	return ret;
 }

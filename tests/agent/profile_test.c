@@ -294,9 +294,7 @@ static void texts(void)
 		{ "name:.", NULL },
 		{ "name:a.", NULL },
 		{ "name:.a", NULL },
-		{ "name:-a", NULL },
-		{ "name:a-.b", NULL },
-		{ "name:a-", NULL },
+		{ "name:-a.b-", "name:-a.b-" },
 		{ "name:*", NULL },
 		{ "name:*.", NULL },
 		{ "name:*.*.a", NULL },
@@ -457,7 +455,7 @@ static void sample(void)
 	ok(hg_profile_load("/nonexistent/profile", &p, err, sizeof(err)) == -ENOENT &&
 		   strstr(err, "/nonexistent/profile"),
 	   "a file that is not there: %s", err);
-	ok(hg_profile_load("/", &p, err, sizeof(err)) && strstr(err, "/: cannot be read"),
+	ok(hg_profile_load("/", &p, err, sizeof(err)) && strstr(err, "/: cannot be read: "),
 	   "a directory: %s", err);
 }
 

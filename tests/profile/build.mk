@@ -1,3 +1,7 @@
 # SPDX-License-Identifier: MIT
 test-srcs-tests/profile/capture_test := tests/profile/pcapgen.c $(capture-srcs)
 test-libs-tests/profile/capture_test := -lpcap -ljansson
+test-srcs-tests/profile/compile_test := userspace/names.c $(profile-srcs)
+test-libs-tests/profile/compile_test := $(profile-libs)
+test-srcs-tests/profile/sign_test := tests/lib/pki.c $(profile-srcs)
+test-libs-tests/profile/sign_test := $(profile-libs)

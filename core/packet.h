@@ -97,7 +97,7 @@ struct hg_packet {
 	__u8 flags;
 	__u8 tcp;	     /* flags of a TCP packet */
 	__u8 next;	     /* while parsing: IPv6 header at `at` */
-	__u8 channel, roles; /* of a flow that is new or matched again: see hg_match_flow() */
+	__u8 channel, roles; /* of its flow, if it is let in, or begins one, or is matched again */
 	__u8 opens;	     /* begins a flow */
 	__u8 pad[3];
 };

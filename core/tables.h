@@ -35,7 +35,8 @@ enum hg_rate_kind {
 	HG_RATE_MULTICAST = 6,
 	HG_RATE_LINK = 8,
 	HG_RATE_EVENT = 10,
-	HG_RATE_MAX = 11,
+	HG_RATE_ANSWER = 11,
+	HG_RATE_MAX = 12,
 };
 
 struct hg_rate {

@@ -18,6 +18,7 @@
 #define HG_FRAGMENT_S 30     /* as long as Linux waits for the rest (ipfrag_time) */
 #define HG_DHCP_ASKED_S 64   /* longest wait of a client between two tries, RFC 2131 4.1 */
 #define HG_EVENTS_PER_S 1000 /* what a slow reader on a small device still reads */
+#define HG_ANSWERS_PER_S 50  /* a device asks for a dozen names when it starts */
 #define HG_KEPT_TRIES 8	     /* flows looked at to find one that is over */
 
 static hg_inline int hg_reason_drops(int reason)
@@ -77,15 +78,11 @@ static hg_inline enum hg_table hg_table_for(__u8 channel, __u8 roles)
 	return channel || roles ? HG_TABLE_INSIDE : HG_TABLE_OUTSIDE;
 }
 
-/* Where what this key's flow had last is noted; found once for a packet. NULL: BPF only. */
-static hg_inline __u32 *hg_slot_of(struct hg_host *h, const struct hg_flow_key *k)
+/* Notes that something with this key had traffic, for hg_slot_of(). */
+static hg_inline void hg_slot_mark(struct hg_host *h, const struct hg_flow_key *k, __u32 now_s,
+				   enum hg_table t)
 {
-	return hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
-}
-
-/* Notes that something with the slot's key had traffic. */
-static hg_inline void hg_slot_mark(struct hg_host *h, __u32 *slot, __u32 now_s, enum hg_table t)
-{
+	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
 	struct hg_moments *m = hg_host_moments(h);
 	__u32 used = (now_s ? now_s : 1) << HG_SLOT_BITS | t;
 
@@ -96,19 +93,26 @@ static hg_inline void hg_slot_mark(struct hg_host *h, __u32 *slot, __u32 now_s, 
 		*slot = used;
 }
 
+static hg_inline __u32 hg_slot_of(struct hg_host *h, const struct hg_flow_key *k)
+{
+	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
+
+	return slot ? *slot : 0;
+}
+
 /*
  * False if no flow of this slot can be alive. Time is that of the last packet of any flow, which
  * spares the junk path the clock: it runs behind, so a slot seems younger than it is, never older.
  */
-static hg_inline int hg_slot_is_live(struct hg_host *h, const __u32 *slot, __u32 longest_s)
+static hg_inline int hg_slot_is_live(struct hg_host *h, __u32 used, __u32 longest_s)
 {
 	struct hg_moments *m;
 
-	if (!slot || !*slot)
+	if (!used)
 		return 0;
 	m = hg_host_moments(h);
 	return m &&
-	       (__s32)((m->seen_s << HG_SLOT_BITS) - *slot) <= (__s32)(longest_s << HG_SLOT_BITS);
+	       (__s32)((m->seen_s << HG_SLOT_BITS) - used) <= (__s32)(longest_s << HG_SLOT_BITS);
 }
 
 static hg_inline __u32 hg_flow_longest(const struct hg_guard_config *c, __u8 proto)
@@ -142,15 +146,15 @@ static hg_inline struct hg_flow *hg_flow_find(struct hg_host *h, const struct hg
 }
 
 /* The flow of an inbound packet, or of one that an ICMP error quotes; NULL if none is alive. */
-static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_packet *p,
-					    const __u32 *slot)
+static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_packet *p)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
+	__u32 used = hg_slot_of(h, &p->key);
 	struct hg_flow *f;
 
-	if (!hg_slot_is_live(h, slot, hg_flow_longest(c, p->key.proto)))
+	if (!hg_slot_is_live(h, used, hg_flow_longest(c, p->key.proto)))
 		return 0;
-	f = hg_flow_find(h, &p->key, *slot);
+	f = hg_flow_find(h, &p->key, used);
 	if (!f || !hg_flow_is_alive(c, p->key.proto, f, hg_host_seconds(h)))
 		return 0;
 	return c->policy == HG_POLICY_SEALED && !f->roles ? 0 : f;
@@ -231,7 +235,7 @@ static hg_inline void hg_fragment_begin(struct hg_host *h, const struct hg_packe
 
 	hg_fragment_key(&k, p);
 	hg_host_fragment_add(h, &k, &n);
-	hg_slot_mark(h, hg_slot_of(h, &k), n.first_s, HG_TABLE_OUTSIDE);
+	hg_slot_mark(h, &k, n.first_s, HG_TABLE_OUTSIDE);
 }
 
 static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const struct hg_packet *p)
@@ -258,7 +262,7 @@ static hg_inline int hg_judge_fragment(struct hg_host *h, const struct hg_packet
 
 static hg_inline int hg_judge_error(struct hg_host *h, const struct hg_packet *p)
 {
-	struct hg_flow *f = hg_flow_of(h, p, hg_slot_of(h, &p->key));
+	struct hg_flow *f = hg_flow_of(h, p);
 	struct hg_window *w;
 
 	if (!f)
@@ -310,11 +314,11 @@ static hg_inline int hg_judge_stranger(struct hg_host *h, const struct hg_packet
 	return HG_DROP_PROTO;
 }
 
-static hg_inline int hg_judge_flow(struct hg_host *h, const struct hg_packet *p)
+static hg_inline int hg_judge_flow(struct hg_host *h, struct hg_packet *p)
 {
-	__u32 *slot = hg_slot_of(h, &p->key), now_s;
-	struct hg_flow *f = hg_flow_of(h, p, slot);
+	struct hg_flow *f = hg_flow_of(h, p);
 	int reason, news;
+	__u32 now_s;
 
 	if (!f)
 		return hg_judge_stranger(h, p);
@@ -322,14 +326,16 @@ static hg_inline int hg_judge_flow(struct hg_host *h, const struct hg_packet *p)
 	reason = hg_flow_receive(f, p, now_s, &news);
 	if (reason != HG_PASS_FLOW)
 		return reason;
+	p->channel = f->channel;
+	p->roles = f->roles;
 	hg_count_in(h, f->channel, p, news);
-	hg_slot_mark(h, slot, now_s, hg_table_for(f->channel, f->roles));
+	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);
 	return reason;
 }
 
-static hg_inline int hg_judge(struct hg_host *h, const struct hg_packet *p)
+static hg_inline int hg_judge(struct hg_host *h, struct hg_packet *p)
 {
 	switch (p->kind) {
 	case HG_PACKET_FLOW:
@@ -357,7 +363,7 @@ static hg_inline int hg_judge(struct hg_host *h, const struct hg_packet *p)
 }
 
 /* Judges an inbound packet. Under the monitor policy the reason is the same; the host passes it. */
-static hg_inline int hg_verdict_in(struct hg_host *h, const struct hg_packet *p)
+static hg_inline int hg_verdict_in(struct hg_host *h, struct hg_packet *p)
 {
 	int reason = hg_judge(h, p);
 
@@ -368,6 +374,20 @@ static hg_inline int hg_verdict_in(struct hg_host *h, const struct hg_packet *p)
 	if (!hg_host_trusts(h, p->kind == HG_PACKET_ERROR ? &p->sender : &p->key.remote))
 		return reason;
 	return HG_PASS_TRUSTED;
+}
+
+/*
+ * Is this packet, let in because it belongs to a flow, a DNS answer that user space is to be told
+ * of? Only of a name server, or of a server that the profile knows: what a stranger says about
+ * names counts for nothing. 20: the headers of UDP and of DNS.
+ */
+static hg_inline int hg_is_answer(struct hg_host *h, const struct hg_packet *p)
+{
+	if (p->key.proto != HG_IP_UDP || p->key.remote_port != (__be16)HG_NET16(53))
+		return 0;
+	if (p->left < 20 || (!p->channel && !(p->roles & HG_PEER_DNS)))
+		return 0;
+	return hg_rate_allows(h, HG_RATE_ANSWER, HG_ANSWERS_PER_S, hg_host_seconds(h));
 }
 
 /*
@@ -487,7 +507,7 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 		hg_flow_put(h, &p->key, to, &f, now_s);
 	}
 	hg_stage();
-	hg_slot_mark(h, hg_slot_of(h, &p->key), now_s, to);
+	hg_slot_mark(h, &p->key, now_s, to);
 	w = hg_count_out(h, p->channel, p);
 	if (p->opens)
 		hg_count_opened(h, w, p, named);
@@ -519,8 +539,8 @@ static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *
 static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
-	__u32 *slot = hg_slot_of(h, &p->key), now_s = hg_host_seconds(h);
-	struct hg_flow *f = hg_flow_find(h, &p->key, slot ? *slot : 0);
+	struct hg_flow *f = hg_flow_find(h, &p->key, hg_slot_of(h, &p->key));
+	__u32 now_s = hg_host_seconds(h);
 	int opens;
 
 	hg_learn_asked(h, p, now_s);
@@ -538,7 +558,7 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 		return;
 	}
 	hg_flow_send(f, p, now_s);
-	hg_slot_mark(h, slot, now_s, hg_table_for(f->channel, f->roles));
+	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
 	hg_count_out(h, f->channel, p);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);

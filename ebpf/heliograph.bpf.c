@@ -140,11 +140,19 @@ struct {
 	__type(value, struct hg_rate);
 } hg_rates SEC(".maps");
 
-/* Two seconds of events at their highest rate. */
+/* Two seconds of events at their highest rate: 64,000 bytes of flows, 65,000 of DNS answers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 128 * 1024);
+	__uint(max_entries, 256 * 1024);
 } hg_events SEC(".maps");
+
+/* Where a DNS answer is put together: the ring buffer reserves constant sizes only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hg_answer_event);
+} hg_answer SEC(".maps");
 
 /* Where the packet at hand is taken apart; programs of one CPU do not interrupt each other. */
 struct {
@@ -157,7 +165,6 @@ struct {
 struct hg_host {
 	const struct hg_guard_config *config;
 	__u64 now_ns; /* 0: the clock was not read yet */
-	__u32 now_s;
 };
 
 static hg_inline const struct hg_guard_config *hg_host_config(struct hg_host *h)
@@ -167,11 +174,9 @@ static hg_inline const struct hg_guard_config *hg_host_config(struct hg_host *h)
 
 static hg_inline __u32 hg_host_seconds(struct hg_host *h)
 {
-	if (!h->now_ns) {
+	if (!h->now_ns)
 		h->now_ns = bpf_ktime_get_coarse_ns();
-		h->now_s = h->now_ns / 1000000000;
-	}
-	return h->now_s;
+	return h->now_ns / 1000000000;
 }
 
 static hg_inline struct hg_moments *hg_host_moments(struct hg_host *h)
@@ -323,7 +328,6 @@ static hg_inline int host_init(struct hg_host *h)
 
 	h->config = bpf_map_lookup_elem(&hg_config, &zero);
 	h->now_ns = 0;
-	h->now_s = 0;
 	return h->config != 0;
 }
 
@@ -337,6 +341,88 @@ static hg_inline int conclude(struct hg_host *h, __u32 reason)
 	return hg_reason_drops(reason) && h->config->policy != HG_POLICY_MONITOR;
 }
 
+static hg_inline struct hg_answer_event *answer_begin(struct hg_host *h, const struct hg_packet *p)
+{
+	struct hg_answer_event *e;
+	__u32 zero = 0;
+
+	e = bpf_map_lookup_elem(&hg_answer, &zero);
+	if (!e)
+		return 0;
+	e->head.time_ns = h->now_ns;
+	e->head.type = HG_EVENT_ANSWER;
+	e->head.channel = p->channel;
+	e->key = p->key;
+	e->length = p->left - 8 < HG_ANSWER_MAX ? p->left - 8 : HG_ANSWER_MAX;
+	e->cut = p->left - 8 > HG_ANSWER_MAX || p->flags & HG_PACKET_FIRST;
+	return e;
+}
+
+static hg_inline void answer_send(struct hg_answer_event *e)
+{
+	__u32 length;
+
+	hg_stage();
+	length = e->length;
+	if (length > HG_ANSWER_MAX)
+		return;
+	length += sizeof(*e) - HG_ANSWER_MAX;
+	e->head.length = length;
+	bpf_ringbuf_output(&hg_events, e, length, 0);
+}
+
+/* Kernels before 5.18 have no helper that copies from an XDP frame. */
+static hg_inline void xdp_answer(struct hg_host *h, const struct hg_packet *p,
+				 const struct hg_frame *f)
+{
+	const __u8 *from = f->network + (p->at & HG_WORDS_MASK) * 4 + 8;
+	struct hg_answer_event *e = answer_begin(h, p);
+	__u32 i, k, n;
+
+	if (!e)
+		return;
+	n = e->length;
+#pragma clang loop unroll(disable)
+	for (i = 0; i + 16 <= HG_ANSWER_MAX; i += 16) {
+		if (i + 16 > n || from + i + 16 > f->end)
+			break;
+		__builtin_memcpy(&e->data[i], __builtin_assume_aligned(from + i, 4), 16);
+	}
+	e->length = i;
+	hg_stage();
+	i = e->length;
+#pragma clang loop unroll(disable)
+	for (k = 0; k < 15; k++) {
+		if (i >= n || i >= HG_ANSWER_MAX || from + i + 1 > f->end)
+			break;
+		e->data[i] = from[i];
+		i++;
+	}
+	e->length = i;
+	answer_send(e);
+}
+
+static hg_inline void skb_answer(struct hg_host *h, const struct hg_packet *p,
+				 struct __sk_buff *skb, int ethernet)
+{
+	__u32 at = (p->at & HG_WORDS_MASK) * 4 + 8 + (ethernet ? 14 : 0), n;
+	struct hg_answer_event *e = answer_begin(h, p);
+
+	if (!e)
+		return;
+	hg_stage();
+	n = e->length;
+	/* Two comparisons with an order: of n - 1 or of n != 0 Linux 6.1 learns no least n. */
+	if (n > HG_ANSWER_MAX)
+		return;
+	__asm__ volatile("" : "+r"(n));
+	if (n < 12)
+		return;
+	__asm__ volatile("" : "+r"(n));
+	if (!bpf_skb_load_bytes(skb, at, e->data, n))
+		answer_send(e);
+}
+
 SEC("xdp")
 int hg_xdp(struct xdp_md *ctx)
 {
@@ -347,12 +433,16 @@ int hg_xdp(struct xdp_md *ctx)
 	};
 	struct hg_packet *p = scratch();
 	struct hg_host h;
+	int reason;
 
 	if (!p || !host_init(&h))
 		return XDP_PASS;
 	f.network = f.data + 14;
 	hg_packet_parse(p, &f, 0);
-	return conclude(&h, hg_verdict_in(&h, p)) ? XDP_DROP : XDP_PASS;
+	reason = hg_verdict_in(&h, p);
+	if (reason == HG_PASS_FLOW && hg_is_answer(&h, p))
+		xdp_answer(&h, p, &f);
+	return conclude(&h, reason) ? XDP_DROP : XDP_PASS;
 }
 
 /* Parses, and if headers lie outside the linear part makes them readable and parses again, once. */
@@ -382,11 +472,15 @@ static hg_inline int skb_in(struct __sk_buff *skb, int ethernet)
 {
 	struct hg_packet *p = scratch();
 	struct hg_host h;
+	int reason;
 
 	if (!p || !host_init(&h))
 		return TC_ACT_UNSPEC;
 	skb_parse(skb, p, 0, ethernet);
-	return conclude(&h, hg_verdict_in(&h, p)) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	reason = hg_verdict_in(&h, p);
+	if (reason == HG_PASS_FLOW && hg_is_answer(&h, p))
+		skb_answer(&h, p, skb, ethernet);
+	return conclude(&h, reason) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 static hg_inline int skb_out(struct __sk_buff *skb, int ethernet)

@@ -79,9 +79,8 @@ static uint64_t monotonic_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void remember(void *ctx, const struct hg_flow_event *e)
+static void remember(struct hg_detect *d, const struct hg_flow_event *e)
 {
-	struct hg_detect *d = ctx;
 	struct recent *r;
 
 	for (unsigned int i = 0; i < RECENT; i++) {
@@ -100,10 +99,20 @@ static void remember(void *ctx, const struct hg_flow_event *e)
 	r->used = true;
 }
 
+static void take_event(void *ctx, const struct hg_event *e)
+{
+	struct hg_detect *d = ctx;
+
+	if (e->type == HG_EVENT_FLOW)
+		remember(d, (const struct hg_flow_event *)e);
+	else if (e->type == HG_EVENT_ANSWER && d->o.answer)
+		d->o.answer(d->o.ctx, (const struct hg_answer_event *)e);
+}
+
 static void take_events(struct hg_detect *d)
 {
 	if (d->o.ops->events)
-		d->o.ops->events(d->o.guard, remember, d);
+		d->o.ops->events(d->o.guard, take_event, d);
 }
 
 static void on_events(evutil_socket_t fd, short what, void *ctx)

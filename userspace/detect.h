@@ -25,6 +25,8 @@ struct hg_detect_options {
 	 * *episode. Not 0: it could not be sent and is made again with the next second's numbers.
 	 */
 	int (*alarm)(void *ctx, const struct hg_alarm *alarm, uint64_t *episode);
+	/* Told of the guard's DNS answers, which come with the same events; may be NULL. */
+	void (*answer)(void *ctx, const struct hg_answer_event *e);
 	void *ctx;
 };
 

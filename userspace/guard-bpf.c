@@ -271,4 +271,7 @@ const struct hg_guard_ops hg_guard_bpf = {
 	.flow_sizes = hg_maps_flow_sizes,
 	.event_fd = hg_maps_event_fd,
 	.events = hg_maps_events,
+	.set_bound = hg_maps_set_bound,
+	.bound = hg_maps_bound,
+	.rematch = hg_maps_rematch,
 };

@@ -47,6 +47,7 @@ enum hg_bpf_map {
 	HG_MAP_INSIDE,
 	HG_MAP_OUTSIDE,
 	HG_MAP_EVENTS,
+	HG_MAP_BOUND,
 	HG_MAPS
 };
 
@@ -177,7 +178,7 @@ struct hg_guard {
 	int maps[HG_MAPS];
 	int state;
 	struct ring_buffer *ring;
-	void (*each)(void *ctx, const struct hg_flow_event *e);
+	void (*each)(void *ctx, const struct hg_event *e);
 	void *each_ctx;
 };
 
@@ -198,8 +199,13 @@ int hg_maps_flows(struct hg_guard *g,
 int hg_maps_flow_counts(struct hg_guard *g, size_t counts[static 3]);
 int hg_maps_flow_sizes(struct hg_guard *g, size_t sizes[static 3]);
 int hg_maps_event_fd(struct hg_guard *g);
-int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e),
+int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
 		   void *ctx);
+int hg_maps_set_bound(struct hg_guard *g, const struct hg_addr *addr, const struct hg_bound *bound);
+int hg_maps_bound(struct hg_guard *g,
+		  int (*each)(void *ctx, const struct hg_addr *addr, const struct hg_bound *bound),
+		  void *ctx);
+int hg_maps_rematch(struct hg_guard *g);
 
 /* Writes o->config and o->trusted; keeps seed, generation and counts of a guard that runs. */
 int hg_maps_configure(const int maps[HG_MAPS], const struct hg_guard_options *o, bool fresh,

@@ -19,6 +19,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#define BOUND_MAX 1024	 /* size of the map */
 #define FLOWS_BATCH 1024 /* flows per system call; a bucket of the hash table holds far fewer */
 
 struct hg_guard *hg_guard_new(const char *pin_dir)
@@ -401,11 +402,30 @@ int hg_maps_flow_sizes(struct hg_guard *g, size_t sizes[static 3])
 	return 0;
 }
 
+static bool event_is_whole(const struct hg_event *e, size_t size)
+{
+	const struct hg_answer_event *answer = (const void *)e;
+	const size_t head = offsetof(struct hg_answer_event, data);
+
+	if (size < sizeof(*e))
+		return false;
+	switch (e->type) {
+	case HG_EVENT_FLOW:
+		return size >= sizeof(struct hg_flow_event);
+	case HG_EVENT_SCORE:
+		return size >= sizeof(struct hg_score_event);
+	case HG_EVENT_ANSWER:
+		return size >= head && size - head >= answer->length &&
+		       answer->length <= HG_ANSWER_MAX;
+	}
+	return false;
+}
+
 static int event_one(void *ctx, void *data, size_t size)
 {
 	struct hg_guard *g = ctx;
 
-	if (size >= sizeof(struct hg_flow_event) && g->each)
+	if (event_is_whole(data, size) && g->each)
 		g->each(g->each_ctx, data);
 	return 0;
 }
@@ -417,8 +437,7 @@ int hg_maps_event_fd(struct hg_guard *g)
 	return g->ring ? ring_buffer__epoll_fd(g->ring) : -errno;
 }
 
-int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e),
-		   void *ctx)
+int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e), void *ctx)
 {
 	int ret = hg_maps_event_fd(g);
 
@@ -429,4 +448,51 @@ int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_f
 	ret = ring_buffer__consume(g->ring);
 	g->each = NULL;
 	return ret < 0 ? ret : 0;
+}
+
+int hg_maps_set_bound(struct hg_guard *g, const struct hg_addr *addr, const struct hg_bound *bound)
+{
+	int fd = g->maps[HG_MAP_BOUND];
+
+	if (bound->channels || bound->flags)
+		return bpf_map_update_elem(fd, addr, bound, BPF_ANY) ? -errno : 0;
+	return bpf_map_delete_elem(fd, addr) && errno != ENOENT ? -errno : 0;
+}
+
+/* What is deleted meanwhile sends the walk back to the start; so the keys are read first. */
+int hg_maps_bound(struct hg_guard *g,
+		  int (*each)(void *ctx, const struct hg_addr *addr, const struct hg_bound *bound),
+		  void *ctx)
+{
+	struct hg_addr *keys = calloc(BOUND_MAX, sizeof(*keys));
+	int fd = g->maps[HG_MAP_BOUND], ret = 0;
+	size_t n = 0;
+
+	if (!keys)
+		return -ENOMEM;
+	while (n < BOUND_MAX && !bpf_map_get_next_key(fd, n ? &keys[n - 1] : NULL, &keys[n]))
+		n++;
+	for (size_t i = 0; !ret && i < n; i++) {
+		struct hg_bound b;
+
+		if (!bpf_map_lookup_elem(fd, &keys[i], &b))
+			ret = each(ctx, &keys[i], &b);
+	}
+	free(keys);
+	return ret;
+}
+
+/* Two on: the bank in force is the same. */
+int hg_maps_rematch(struct hg_guard *g)
+{
+	struct hg_guard_config c;
+	struct hg_pins p;
+	int ret = config_lock(g, &p, &c);
+
+	if (ret)
+		return ret;
+	c.generation += 2;
+	ret = config_write(g->maps, &c);
+	hg_pins_unlock(&p);
+	return ret;
 }

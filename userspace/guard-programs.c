@@ -32,6 +32,7 @@ const char *const hg_bpf_map_names[HG_MAPS] = {
 	[HG_MAP_COUNTERS] = "hg_counters",     [HG_MAP_WINDOWS] = "hg_windows",
 	[HG_MAP_KEPT] = "hg_flows_kept",       [HG_MAP_INSIDE] = "hg_flows_inside",
 	[HG_MAP_OUTSIDE] = "hg_flows_outside", [HG_MAP_EVENTS] = "hg_events",
+	[HG_MAP_BOUND] = "hg_bound",
 };
 
 static __thread char said[256];

@@ -92,10 +92,27 @@ struct hg_guard_ops {
 	int (*flow_counts)(struct hg_guard *g, size_t counts[static 3]);
 	int (*flow_sizes)(struct hg_guard *g, size_t sizes[static 3]); /* what they can hold */
 
-	/* A pollable descriptor for new-flow events, and their delivery. */
+	/*
+	 * A pollable descriptor for events, and their delivery. e->type says which struct begins
+	 * with *e; what is shorter than that was left out.
+	 */
 	int (*event_fd)(struct hg_guard *g);
-	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e),
+	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
 		      void *ctx);
+
+	/*
+	 * What is known of an address; all zero: nothing any more. A flow that is alive is matched
+	 * by it only after rematch(). -E2BIG: no more addresses fit.
+	 */
+	int (*set_bound)(struct hg_guard *g, const struct hg_addr *addr,
+			 const struct hg_bound *bound);
+	/* Calls each(ctx, address, what is known) until it returns non-zero, which is returned. */
+	int (*bound)(struct hg_guard *g,
+		     int (*each)(void *ctx, const struct hg_addr *addr,
+				 const struct hg_bound *bound),
+		     void *ctx);
+	/* Every flow is matched against peers and rules again with its next packet out. */
+	int (*rematch)(struct hg_guard *g);
 };
 
 extern const struct hg_guard_ops hg_guard_bpf;

@@ -51,7 +51,7 @@ struct hg_host {
 	struct hg_spots spots[HG_CHANNELS_MAX];
 	struct hg_prefix trusted[HG_NATIVE_TRUSTED];
 	struct hg_native_table flows[3], fragments;
-	__u64 events;
+	__u64 events, answers;
 	__u64 counters[HG_REASON_MAX];
 
 	/* What names an address has; NULL: none. Its result is good until the next call. */
@@ -275,6 +275,8 @@ static inline int hg_native_run(struct hg_host *h, struct hg_packet *p, const st
 	hg_packet_segment(p, segments);
 	reason = out ? hg_verdict_out(h, p) : hg_verdict_in(h, p);
 	h->counters[reason]++;
+	if (reason == HG_PASS_FLOW && hg_is_answer(h, p))
+		h->answers++;
 	return reason;
 }
 

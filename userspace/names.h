@@ -24,16 +24,6 @@
  */
 #define HG_NAMES_GRACE 7440
 
-#ifndef HG_BOUND_NAMED
-#define HG_BOUND_NAMED 1u /* some answer named it, whether or not the profile has the name */
-
-struct hg_bound {
-	__u64 channels; /* bit c: a name of channel c has this address */
-	__u32 flags;	/* HG_BOUND_* */
-	__u32 pad;
-};
-#endif
-
 /* "host.example.com": this name; "*.example.com": every name below it, not itself. */
 struct hg_names_pattern {
 	const char *name;

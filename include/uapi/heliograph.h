@@ -242,7 +242,7 @@ _Static_assert(sizeof(struct hg_bounds) == 136, "hg_bounds");
 enum hg_event_type {
 	HG_EVENT_FLOW = 1,   /* struct hg_flow_event */
 	HG_EVENT_SCORE = 2,  /* struct hg_score_event */
-	HG_EVENT_ANSWER = 3, /* a DNS answer */
+	HG_EVENT_ANSWER = 3, /* struct hg_answer_event */
 };
 
 /* The head of every record of the ring buffer. */
@@ -262,6 +262,24 @@ struct hg_flow_event {
 };
 
 _Static_assert(sizeof(struct hg_flow_event) == 56, "hg_flow_event");
+
+/* Bytes of a DNS message that are told: what crosses the Internet in one piece (DNS flag day). */
+#define HG_ANSWER_MAX 1232
+
+/*
+ * A DNS answer that came in over UDP, of a name server or in a channel of the profile. At most 50 a
+ * second are sent. The record ends with the last byte of data that is used.
+ */
+struct hg_answer_event {
+	struct hg_event head;
+	struct hg_flow_key key;
+	__u16 length; /* of data */
+	__u16 cut;    /* 1: the message is longer */
+	__u32 pad;
+	__u8 data[HG_ANSWER_MAX];
+};
+
+_Static_assert(sizeof(struct hg_answer_event) == 64 + HG_ANSWER_MAX, "hg_answer_event");
 
 /* What one channel did in a while: differences of struct hg_window. */
 struct hg_sample {

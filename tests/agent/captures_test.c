@@ -73,11 +73,11 @@ static int fake_flows(struct hg_guard *g,
 	return ret;
 }
 
-static int fake_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e),
+static int fake_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
 		       void *ctx)
 {
 	for (size_t i = 0; i < g->n_events; i++)
-		each(ctx, &g->events[i]);
+		each(ctx, &g->events[i].head);
 	g->n_events = 0;
 	return 0;
 }
@@ -194,6 +194,7 @@ static void packet(enum pass pass, const uint8_t *mac, const uint8_t *data, uint
 		add_channel(&p.key);
 	} else if (guard.n_events < 1000) {
 		guard.events[guard.n_events++] = (struct hg_flow_event){
+			.head.type = HG_EVENT_FLOW,
 			.key = p.key,
 			.head.channel = p.channel,
 			.head.time_ns = guard.host.now_s * 1000000000ull,

@@ -47,15 +47,16 @@ static int fake_flows(struct hg_guard *g,
 	return ret;
 }
 
-static int fake_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_flow_event *e),
+static int fake_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
 		       void *ctx)
 {
 	for (; g->n_told < g->n_flows; g->n_told++) {
-		struct hg_flow_event e = { .key = g->flows[g->n_told].key,
+		struct hg_flow_event e = { .head.type = HG_EVENT_FLOW,
+					   .key = g->flows[g->n_told].key,
 					   .head.channel = g->flows[g->n_told].flow.channel,
 					   .head.time_ns = now_s * 1000000000ull };
 
-		each(ctx, &e);
+		each(ctx, &e.head);
 	}
 	return 0;
 }

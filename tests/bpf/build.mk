@@ -3,3 +3,5 @@ test-srcs-tests/bpf/verdict_test = $(play-srcs) tests/bpf/testrun.c
 test-libs-tests/bpf/verdict_test := -lbpf
 test-srcs-tests/bpf/captures_test = tests/bpf/testrun.c userspace/guard-common.c
 test-libs-tests/bpf/captures_test := -lbpf -lpcap -ljansson
+test-srcs-tests/bpf/answers_test = tests/core/frames.c tests/bpf/testrun.c userspace/guard-common.c
+test-libs-tests/bpf/answers_test := -lbpf

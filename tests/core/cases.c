@@ -13,6 +13,21 @@ const struct hg_case hg_cases[] = {
 	  "> udp 4000 53 r=N : established sent=2 flows=1\n" },
 	{ "udp: address words after the transport too", "> udp 4000 9 data=4 : outside channel=0\n"
 							"< udp 4000 9 : flow\n" },
+	{ "udp: an answer of the name server is told",
+	  "> udp 4000 53 r=N : answers=0\n< udp 4000 53 r=N data=12 : flow answers=1\n"
+	  "< ip4 options=3 r=N udp 4000 53 data=600 : flow answers=2\n" },
+	{ "udp: also over IPv6, and the first of its fragments",
+	  "> ip6 r=N udp 4000 53\n< ip6 r=N udp 4000 53 data=40 : flow answers=1\n"
+	  "< ip6 r=N frag mf id=9 udp 4000 53 data=1200 : flow answers=2\n"
+	  "< ip6 r=N frag off=1208 id=9 next=17 data=80 : fragment answers=2\n" },
+	{ "udp: what cannot be an answer is not told",
+	  "> udp 4000 53 r=N\n< udp 4000 53 r=N data=11 : flow answers=0\n"
+	  "< udp 4001 53 r=N data=40 : no-flow answers=0\n"
+	  "> udp 4000 5353 r=N\n< udp 4000 5353 r=N data=40 : flow answers=0\n"
+	  "> tcp=S 4000 53 r=N\n< tcp=SA 4000 53 r=N : flow answers=0\n" },
+	{ "udp: nor what a stranger says",
+	  "> udp 4000 53\n< udp 4000 53 data=40 : flow channel=0 answers=0\n"
+	  "> ip4 r=192.168.7.9 udp 5353 53 : channel=0\n" },
 	{ "udp: nobody asked", "< udp 53 4000 : no-flow none sweep\n" },
 	{ "udp: another remote port", "> udp 4000 9\n< udp 4000 10 : no-flow\n" },
 	{ "udp: another local port", "> udp 4000 9\n< udp 4001 9 : no-flow\n" },

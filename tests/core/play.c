@@ -326,6 +326,8 @@ static int expected(const char *word, const struct hg_packet *p, int reason)
 		return host.spots[table < 0 ? 0 : f.channel].n_ports == v;
 	if (!strncmp(word, "events=", 7))
 		return host.events == v;
+	if (!strncmp(word, "answers=", 8))
+		return host.answers == v;
 	return !strcmp(word, hg_reason_name(reason));
 }
 

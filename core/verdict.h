@@ -78,11 +78,15 @@ static hg_inline enum hg_table hg_table_for(__u8 channel, __u8 roles)
 	return channel || roles ? HG_TABLE_INSIDE : HG_TABLE_OUTSIDE;
 }
 
-/* Notes that something with this key had traffic, for hg_slot_of(). */
-static hg_inline void hg_slot_mark(struct hg_host *h, const struct hg_flow_key *k, __u32 now_s,
-				   enum hg_table t)
+/* Where what this key's flow had last is noted; found once for a packet. NULL: BPF only. */
+static hg_inline __u32 *hg_slot_of(struct hg_host *h, const struct hg_flow_key *k)
 {
-	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
+	return hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
+}
+
+/* Notes that something with the slot's key had traffic. */
+static hg_inline void hg_slot_mark(struct hg_host *h, __u32 *slot, __u32 now_s, enum hg_table t)
+{
 	struct hg_moments *m = hg_host_moments(h);
 	__u32 used = (now_s ? now_s : 1) << HG_SLOT_BITS | t;
 
@@ -93,26 +97,19 @@ static hg_inline void hg_slot_mark(struct hg_host *h, const struct hg_flow_key *
 		*slot = used;
 }
 
-static hg_inline __u32 hg_slot_of(struct hg_host *h, const struct hg_flow_key *k)
-{
-	__u32 *slot = hg_host_slot(h, hg_key_hash(hg_host_config(h)->seed, k));
-
-	return slot ? *slot : 0;
-}
-
 /*
  * False if no flow of this slot can be alive. Time is that of the last packet of any flow, which
  * spares the junk path the clock: it runs behind, so a slot seems younger than it is, never older.
  */
-static hg_inline int hg_slot_is_live(struct hg_host *h, __u32 used, __u32 longest_s)
+static hg_inline int hg_slot_is_live(struct hg_host *h, const __u32 *slot, __u32 longest_s)
 {
 	struct hg_moments *m;
 
-	if (!used)
+	if (!slot || !*slot)
 		return 0;
 	m = hg_host_moments(h);
 	return m &&
-	       (__s32)((m->seen_s << HG_SLOT_BITS) - used) <= (__s32)(longest_s << HG_SLOT_BITS);
+	       (__s32)((m->seen_s << HG_SLOT_BITS) - *slot) <= (__s32)(longest_s << HG_SLOT_BITS);
 }
 
 static hg_inline __u32 hg_flow_longest(const struct hg_guard_config *c, __u8 proto)
@@ -146,15 +143,15 @@ static hg_inline struct hg_flow *hg_flow_find(struct hg_host *h, const struct hg
 }
 
 /* The flow of an inbound packet, or of one that an ICMP error quotes; NULL if none is alive. */
-static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_packet *p)
+static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_packet *p,
+					    const __u32 *slot)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
-	__u32 used = hg_slot_of(h, &p->key);
 	struct hg_flow *f;
 
-	if (!hg_slot_is_live(h, used, hg_flow_longest(c, p->key.proto)))
+	if (!hg_slot_is_live(h, slot, hg_flow_longest(c, p->key.proto)))
 		return 0;
-	f = hg_flow_find(h, &p->key, used);
+	f = hg_flow_find(h, &p->key, *slot);
 	if (!f || !hg_flow_is_alive(c, p->key.proto, f, hg_host_seconds(h)))
 		return 0;
 	return c->policy == HG_POLICY_SEALED && !f->roles ? 0 : f;
@@ -235,7 +232,7 @@ static hg_inline void hg_fragment_begin(struct hg_host *h, const struct hg_packe
 
 	hg_fragment_key(&k, p);
 	hg_host_fragment_add(h, &k, &n);
-	hg_slot_mark(h, &k, n.first_s, HG_TABLE_OUTSIDE);
+	hg_slot_mark(h, hg_slot_of(h, &k), n.first_s, HG_TABLE_OUTSIDE);
 }
 
 static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const struct hg_packet *p)
@@ -262,7 +259,7 @@ static hg_inline int hg_judge_fragment(struct hg_host *h, const struct hg_packet
 
 static hg_inline int hg_judge_error(struct hg_host *h, const struct hg_packet *p)
 {
-	struct hg_flow *f = hg_flow_of(h, p);
+	struct hg_flow *f = hg_flow_of(h, p, hg_slot_of(h, &p->key));
 	struct hg_window *w;
 
 	if (!f)
@@ -316,9 +313,9 @@ static hg_inline int hg_judge_stranger(struct hg_host *h, const struct hg_packet
 
 static hg_inline int hg_judge_flow(struct hg_host *h, struct hg_packet *p)
 {
-	struct hg_flow *f = hg_flow_of(h, p);
+	__u32 *slot = hg_slot_of(h, &p->key), now_s;
+	struct hg_flow *f = hg_flow_of(h, p, slot);
 	int reason, news;
-	__u32 now_s;
 
 	if (!f)
 		return hg_judge_stranger(h, p);
@@ -329,7 +326,7 @@ static hg_inline int hg_judge_flow(struct hg_host *h, struct hg_packet *p)
 	p->channel = f->channel;
 	p->roles = f->roles;
 	hg_count_in(h, f->channel, p, news);
-	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
+	hg_slot_mark(h, slot, now_s, hg_table_for(f->channel, f->roles));
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);
 	return reason;
@@ -507,7 +504,7 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 		hg_flow_put(h, &p->key, to, &f, now_s);
 	}
 	hg_stage();
-	hg_slot_mark(h, &p->key, now_s, to);
+	hg_slot_mark(h, hg_slot_of(h, &p->key), now_s, to);
 	w = hg_count_out(h, p->channel, p);
 	if (p->opens)
 		hg_count_opened(h, w, p, named);
@@ -539,8 +536,8 @@ static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *
 static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
-	struct hg_flow *f = hg_flow_find(h, &p->key, hg_slot_of(h, &p->key));
-	__u32 now_s = hg_host_seconds(h);
+	__u32 *slot = hg_slot_of(h, &p->key), now_s = hg_host_seconds(h);
+	struct hg_flow *f = hg_flow_find(h, &p->key, slot ? *slot : 0);
 	int opens;
 
 	hg_learn_asked(h, p, now_s);
@@ -558,7 +555,7 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 		return;
 	}
 	hg_flow_send(f, p, now_s);
-	hg_slot_mark(h, &p->key, now_s, hg_table_for(f->channel, f->roles));
+	hg_slot_mark(h, slot, now_s, hg_table_for(f->channel, f->roles));
 	hg_count_out(h, f->channel, p);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, f->channel);

@@ -165,6 +165,7 @@ struct {
 struct hg_host {
 	const struct hg_guard_config *config;
 	__u64 now_ns; /* 0: the clock was not read yet */
+	__u32 now_s;
 };
 
 static hg_inline const struct hg_guard_config *hg_host_config(struct hg_host *h)
@@ -174,9 +175,11 @@ static hg_inline const struct hg_guard_config *hg_host_config(struct hg_host *h)
 
 static hg_inline __u32 hg_host_seconds(struct hg_host *h)
 {
-	if (!h->now_ns)
+	if (!h->now_ns) {
 		h->now_ns = bpf_ktime_get_coarse_ns();
-	return h->now_ns / 1000000000;
+		h->now_s = h->now_ns / 1000000000;
+	}
+	return h->now_s;
 }
 
 static hg_inline struct hg_moments *hg_host_moments(struct hg_host *h)
@@ -328,6 +331,7 @@ static hg_inline int host_init(struct hg_host *h)
 
 	h->config = bpf_map_lookup_elem(&hg_config, &zero);
 	h->now_ns = 0;
+	h->now_s = 0;
 	return h->config != 0;
 }
 

@@ -9,6 +9,10 @@ profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c 
 	profile-compile.c profile-sign.c)
 profile-libs := -ljansson $(ssl-libs) -lm
 
+# The command line's `profile`.
+profile-cmds := $(addprefix userspace/,cmd_profile.c cmd_profile_diff.c cmd_profile_sign.c \
+	cmd_profile_compile.c)
+
 # Captures, for `heliograph profile`.
 capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c)
 
@@ -21,7 +25,7 @@ $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
-	userspace/agent-conf.c userspace/cmd_profile.c $(profile-srcs) $(guard-srcs),\
+	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(guard-srcs),\
 	$(guard-libs) $(conf-libs) $(profile-libs)))
 
 # For applications of others: a shared and a static library with the names of libheliograph.h only.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph profile show|check`: what stands in a profile, as a table for people or as JSON.
+ * `heliograph profile show|check`: what stands in a profile, as a table for people or in its
+ * written form; and the table of the subcommands whose files begin with cmd_profile_.
  */
 #include "cmd_profile.h"
 
@@ -11,13 +12,19 @@
 #include "profile-compile.h"
 #include "profile-text.h"
 
+int hg_cmd_no_memory(void)
+{
+	fprintf(stderr, "heliograph: out of memory\n");
+	return HG_EXIT_FAILED;
+}
+
 struct hg_profile *hg_cmd_profile_load(const char *path)
 {
 	struct hg_profile *p = malloc(sizeof(*p));
 	char err[512];
 
 	if (!p) {
-		fprintf(stderr, "heliograph: out of memory\n");
+		hg_cmd_no_memory();
 		return NULL;
 	}
 	if (hg_profile_load(path, p, err, sizeof(err))) {
@@ -28,54 +35,102 @@ struct hg_profile *hg_cmd_profile_load(const char *path)
 	return p;
 }
 
-static int print_json(const struct hg_profile *p)
+int hg_cmd_profile_print(const struct hg_profile *p)
 {
 	char *text = hg_profile_write(p);
 
-	if (!text) {
-		fprintf(stderr, "heliograph: out of memory\n");
-		return HG_EXIT_FAILED;
-	}
+	if (!text)
+		return hg_cmd_no_memory();
 	fputs(text, stdout);
 	free(text);
 	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
 }
 
+int hg_cmd_profile_json(json_t *json)
+{
+	if (!json)
+		return hg_cmd_no_memory();
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(json);
+	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
+}
+
 static void print_head(const struct hg_profile *p)
 {
-	char from[HG_TEXT_MAX] = "the beginning", until[HG_TEXT_MAX] = "its end";
+	char from[HG_TEXT_MAX] = "any time", until[HG_TEXT_MAX] = "any time";
 
 	printf("model     %s, firmware %s%s%s\n", p->model, p->firmware, *p->maker ? ", by " : "",
 	       p->maker);
-	if (p->serial)
-		printf("serial    %llu\n", (unsigned long long)p->serial);
+	printf("serial    %llu\n", (unsigned long long)p->serial);
 	if (p->valid_from)
 		hg_time_write(p->valid_from, from);
 	if (p->valid_until)
 		hg_time_write(p->valid_until, until);
 	if (p->valid_from || p->valid_until)
 		printf("valid     from %s to %s\n", from, until);
-	printf("margin    %u %%\n", p->margin_percent);
+	printf("margin    %u %%: what testing saw/what is too much above it\n", p->margin_percent);
 }
 
-/* An envelope's windows, each with its bounds: envelope times margin. */
-static void print_envelope(const struct hg_profile_envelope *e)
+/* "seen/bound", or "-" where nothing is tested. */
+static void cell(char *out, size_t size, const struct hg_profile *p, enum hg_profile_feature f,
+		 uint64_t most)
 {
-	for (int w = 0; w < HG_WINDOWS; w++) {
-		bool any = false;
+	uint64_t bound = hg_profile_bound(p, f, most);
 
-		for (int f = 0; f < HG_ENVELOPE_FEATURES; f++) {
-			if (e->most[w][f] == HG_PROFILE_UNTESTED)
-				continue;
-			if (!any)
-				printf("  %4u s ", hg_profile_seconds(w));
-			any = true;
-			printf("  %s %llu", hg_profile_feature_name(f),
-			       (unsigned long long)e->most[w][f]);
+	if (most == HG_PROFILE_UNTESTED)
+		snprintf(out, size, "-");
+	else if (f == HG_ENVELOPE_SIZE_MIN || f == HG_ENVELOPE_SIZE_MAX)
+		snprintf(out, size, "%llu", (unsigned long long)most);
+	else
+		snprintf(out, size, "%llu/%llu", (unsigned long long)most,
+			 (unsigned long long)bound);
+}
+
+/* A column for each feature that some window tests, as wide as its widest cell. */
+static void print_envelope(const struct hg_profile *p, const struct hg_profile_envelope *e)
+{
+	char text[HG_WINDOWS][HG_ENVELOPE_FEATURES][44];
+	int width[HG_ENVELOPE_FEATURES] = { 0 };
+	bool tested[HG_WINDOWS] = { false };
+
+	for (int f = 0; f < HG_ENVELOPE_FEATURES; f++) {
+		bool any = false;
+		int wide = (int)strlen(hg_profile_feature_name(f));
+
+		for (int w = 0; w < HG_WINDOWS; w++) {
+			cell(text[w][f], sizeof(text[w][f]), p, f, e->most[w][f]);
+			if (e->most[w][f] != HG_PROFILE_UNTESTED)
+				any = tested[w] = true;
+			if ((int)strlen(text[w][f]) > wide)
+				wide = (int)strlen(text[w][f]);
 		}
-		if (any)
-			putchar('\n');
+		width[f] = any ? wide + 2 : 0;
 	}
+	if (!tested[0] && !tested[1] && !tested[2]) {
+		printf("  its amount is not tested\n");
+		return;
+	}
+	printf("  %7s", "window");
+	for (int f = 0; f < HG_ENVELOPE_FEATURES; f++)
+		if (width[f])
+			printf("%*s", width[f], hg_profile_feature_name(f));
+	for (int w = 0; w < HG_WINDOWS; w++) {
+		if (!tested[w])
+			continue;
+		printf("\n  %5u s", hg_profile_seconds(w));
+		for (int f = 0; f < HG_ENVELOPE_FEATURES; f++)
+			if (width[f])
+				printf("%*s", width[f], text[w][f]);
+	}
+	putchar('\n');
+}
+
+static void print_sum(const char *what, const struct hg_profile_sum *s)
+{
+	if (s->given)
+		printf("  sum: %s over %llu an hour add up, %llu are too much\n", what,
+		       (unsigned long long)s->rate, (unsigned long long)s->limit);
 }
 
 static void print_channel(const struct hg_profile *p, const struct hg_profile_channel *ch)
@@ -85,7 +140,7 @@ static void print_channel(const struct hg_profile *p, const struct hg_profile_ch
 
 	printf("\n%s: ", ch->name);
 	if (proto)
-		printf("%s", proto);
+		printf("%s", ch->proto ? proto : "any protocol");
 	else
 		printf("protocol %u", ch->proto);
 	for (size_t i = 0; i < ch->n_ports; i++) {
@@ -93,22 +148,16 @@ static void print_channel(const struct hg_profile *p, const struct hg_profile_ch
 		if (ch->ports[i].max != ch->ports[i].min)
 			printf("-%u", ch->ports[i].max);
 	}
-	printf(ch->remote_opens ? ", opened by" : " to");
+	printf(ch->remote_opens ? " here, opened by" : " to");
 	for (size_t i = 0; i < ch->n_remotes; i++)
 		printf("%s %s", i ? "," : "", hg_remote_write(&p->remotes[ch->remotes + i], text));
 	printf("%s\n", ch->no_answers ? "; no answers" : "");
-	print_envelope(&ch->envelope);
+	print_envelope(p, &ch->envelope);
 	if (ch->walk.given)
-		printf("  walk     limit %u, up %u, down %u\n", ch->walk.limit, ch->walk.up,
-		       ch->walk.down);
-	if (ch->sum_flows.given)
-		printf("  sum      flows over %llu an hour, limit %llu\n",
-		       (unsigned long long)ch->sum_flows.rate,
-		       (unsigned long long)ch->sum_flows.limit);
-	if (ch->sum_bytes.given)
-		printf("  sum      bytes over %llu an hour, limit %llu\n",
-		       (unsigned long long)ch->sum_bytes.rate,
-		       (unsigned long long)ch->sum_bytes.limit);
+		printf("  walk: up %u, down %u, limit %u\n", ch->walk.up, ch->walk.down,
+		       ch->walk.limit);
+	print_sum("flows", &ch->sum_flows);
+	print_sum("bytes", &ch->sum_bytes);
 }
 
 static int profile_show(void *ctx, int argc, char **argv)
@@ -124,16 +173,32 @@ static int profile_show(void *ctx, int argc, char **argv)
 	if (!p)
 		return HG_EXIT_FAILED;
 	if (cli->json || args[0].count) {
-		ret = print_json(p);
+		ret = hg_cmd_profile_print(p);
 	} else {
 		print_head(p);
 		printf("\noutside: all that no channel takes\n");
-		print_envelope(&p->outside);
+		print_envelope(p, &p->outside);
 		for (size_t i = 0; i < p->n_channels; i++)
 			print_channel(p, &p->channels[i]);
 	}
 	free(p);
 	return fflush(stdout) ? HG_EXIT_FAILED : ret;
+}
+
+/* What is allowed, but hardly meant. */
+static void warn(const char *path, const struct hg_profile *p)
+{
+	for (size_t i = 0; i < p->n_channels; i++) {
+		const struct hg_profile_channel *ch = &p->channels[i];
+
+		if (ch->remote_opens)
+			printf("%s: note: %s: what remotes open is not counted yet\n", path,
+			       ch->name);
+		for (size_t k = 0; k + 1 < ch->n_remotes; k++)
+			if (p->remotes[ch->remotes + k].kind == HG_REMOTE_ANY)
+				printf("%s: note: %s: remotes beside \"any\" change nothing\n",
+				       path, ch->name);
+	}
 }
 
 static int profile_check(void *ctx, int argc, char **argv)
@@ -148,6 +213,7 @@ static int profile_check(void *ctx, int argc, char **argv)
 		return HG_EXIT_FAILED;
 	for (size_t i = 0; i < p->n_channels; i++)
 		rules += hg_profile_rules(p, &p->channels[i]);
+	warn(argv[1], p);
 	printf("%s: good: %s %s, %zu channels, %zu rules of %d\n", argv[1], p->model, p->firmware,
 	       p->n_channels, rules, HG_RULES_MAX);
 	free(p);
@@ -158,5 +224,13 @@ const struct hg_subcommand hg_profile_subcommands[] = {
 	{ "profile show", "FILE [--json]", "what a traffic profile says", profile_show },
 	{ "profile check", "FILE", "whether a traffic profile is good, and if not, why",
 	  profile_check },
+	{ "profile diff", "OLD NEW [--json]", "what has changed; status 1 if anything",
+	  hg_cmd_profile_diff },
+	{ "profile sign", "FILE -k KEY -c CERT [-o OUT]", "sign a profile with its maker's key",
+	  hg_cmd_profile_sign },
+	{ "profile verify", "FILE -m CERTS", "whether it is signed by one of these, and valid now",
+	  hg_cmd_profile_verify },
+	{ "profile compile", "FILE [--json]", "what the guard gets of it: rules, ids, names",
+	  hg_cmd_profile_compile },
 	{ 0 },
 };

@@ -166,35 +166,42 @@ static __u32 narrow(__u64 n)
 	return n < HG_UNBOUNDED ? (__u32)n : HG_UNBOUNDED - 1;
 }
 
-/* Envelopes are below 2^40, margins below 2^11. */
-static __u64 with_margin(const struct hg_profile *p, __u64 n)
+/* All bounds of one window; those of HG_PROFILE_UNTESTED stay so. */
+static void with_margin(const struct hg_profile *p, const uint64_t *most,
+			uint64_t bound[static HG_ENVELOPE_FEATURES])
 {
-	return n == HG_PROFILE_UNTESTED ? n : n * p->margin_percent / 100;
+	for (int f = 0; f < HG_ENVELOPE_FEATURES; f++)
+		bound[f] = hg_profile_bound(p, f, most[f]);
+}
+
+static void compile_minute(const uint64_t *bound, struct hg_bounds *b)
+{
+	b->ports = narrow(bound[HG_ENVELOPE_PORTS]);
+	b->sources = narrow(bound[HG_ENVELOPE_SOURCES]);
+	b->size_min = 0;
+	if (bound[HG_ENVELOPE_SIZE_MIN] != HG_PROFILE_UNTESTED)
+		b->size_min = (__u16)bound[HG_ENVELOPE_SIZE_MIN];
+	b->size_max = 65535;
+	if (bound[HG_ENVELOPE_SIZE_MAX] != HG_PROFILE_UNTESTED)
+		b->size_max = (__u16)bound[HG_ENVELOPE_SIZE_MAX];
 }
 
 static void compile_bounds(const struct hg_profile *p, const struct hg_profile_envelope *e,
 			   struct hg_bounds *b)
 {
-	const uint64_t *minute = e->most[HG_WINDOW_MINUTE];
+	uint64_t bound[HG_ENVELOPE_FEATURES];
 
 	for (int w = 0; w < HG_WINDOWS; w++) {
-		const uint64_t *most = e->most[w];
-
-		b->bytes[w] = with_margin(p, most[HG_ENVELOPE_BYTES]);
-		b->packets[w] = narrow(with_margin(p, most[HG_ENVELOPE_PACKETS]));
-		b->flows[w] = narrow(with_margin(p, most[HG_ENVELOPE_FLOWS]));
-		b->failed[w] = narrow(with_margin(p, most[HG_ENVELOPE_FAILED]));
-		b->destinations[w] = narrow(with_margin(p, most[HG_ENVELOPE_DESTINATIONS]));
-		b->fresh[w] = narrow(with_margin(p, most[HG_ENVELOPE_FRESH]));
+		with_margin(p, e->most[w], bound);
+		b->bytes[w] = bound[HG_ENVELOPE_BYTES];
+		b->packets[w] = narrow(bound[HG_ENVELOPE_PACKETS]);
+		b->flows[w] = narrow(bound[HG_ENVELOPE_FLOWS]);
+		b->failed[w] = narrow(bound[HG_ENVELOPE_FAILED]);
+		b->destinations[w] = narrow(bound[HG_ENVELOPE_DESTINATIONS]);
+		b->fresh[w] = narrow(bound[HG_ENVELOPE_FRESH]);
+		if (w == HG_WINDOW_MINUTE)
+			compile_minute(bound, b);
 	}
-	b->ports = narrow(with_margin(p, minute[HG_ENVELOPE_PORTS]));
-	b->sources = narrow(with_margin(p, minute[HG_ENVELOPE_SOURCES]));
-	b->size_min = 0;
-	if (minute[HG_ENVELOPE_SIZE_MIN] != HG_PROFILE_UNTESTED)
-		b->size_min = (__u16)minute[HG_ENVELOPE_SIZE_MIN];
-	b->size_max = 65535;
-	if (minute[HG_ENVELOPE_SIZE_MAX] != HG_PROFILE_UNTESTED)
-		b->size_max = (__u16)minute[HG_ENVELOPE_SIZE_MAX];
 	b->sum_flows_limit = HG_UNBOUNDED;
 	b->sum_bytes_limit = HG_UNBOUNDED_BYTES;
 	b->walk_limit = WALK_LIMIT;

@@ -49,6 +49,14 @@ bool hg_profile_has(enum hg_window_length w, enum hg_profile_feature f)
 	return features[f].windows >> w & 1;
 }
 
+/* Envelopes are below 2^40, margins below 2^11. */
+uint64_t hg_profile_bound(const struct hg_profile *p, enum hg_profile_feature f, uint64_t most)
+{
+	if (most == HG_PROFILE_UNTESTED || f == HG_ENVELOPE_SIZE_MIN || f == HG_ENVELOPE_SIZE_MAX)
+		return most;
+	return most * p->margin_percent / 100;
+}
+
 void hg_profile_envelope_init(struct hg_profile_envelope *e)
 {
 	memset(e, 0xff, sizeof(*e)); /* HG_PROFILE_UNTESTED */

@@ -140,6 +140,9 @@ unsigned int hg_profile_seconds(enum hg_window_length w);
 const char *hg_profile_feature_name(enum hg_profile_feature f);
 bool hg_profile_has(enum hg_window_length w, enum hg_profile_feature f);
 
+/* What the score holds a feature against: its envelope times the margin, rounded down. */
+uint64_t hg_profile_bound(const struct hg_profile *p, enum hg_profile_feature f, uint64_t most);
+
 /*
  * Reading. Return 0, or -errno with a message in err that names the JSON path
  * ("$.channels[2].ports[0]"), what was wrong and what is allowed. On failure *out is untouched.

@@ -16,7 +16,7 @@
 #include "../../core/tables.h"
 
 #define CPUS_MAX 1024
-#define BATCH 16384 /* flows that a test may have in one table */
+#define BATCH 65536 /* flows that a test may have in one table */
 
 enum map {
 	CONFIG,
@@ -249,24 +249,36 @@ static int run_once(const struct testrun_player *p, const struct frame *f, unsig
 	return 0;
 }
 
+/* The first n of an array at once. */
+static void get_all(struct testrun *t, enum map m, void *values, __u32 n)
+{
+	static __u32 keys[HG_ROWS * HG_CHANNELS_MAX];
+	__u32 token, got = n;
+
+	if ((bpf_map_lookup_batch(t->maps[m], NULL, &token, keys, values, &got, NULL) &&
+	     errno != ENOENT) ||
+	    got != n)
+		die(map_names[m]);
+}
+
 /* The reason is what was counted; what the program returned must agree with it. */
 static int player_run(struct player *player, const struct frame *f)
 {
 	const struct testrun_player *p = (struct testrun_player *)player;
 	struct testrun *t = p->t;
-	static __u64 per_cpu[CPUS_MAX];
+	static __u64 per_cpu[HG_REASON_MAX * CPUS_MAX];
 	int returned, reason = -1, drops;
 	__u32 duration;
 
 	keep_age(t);
 	if (run_once(p, f, 1, &returned, &duration))
 		return -1;
-	for (__u32 i = 0; i < HG_REASON_MAX; i++) {
+	get_all(t, COUNTERS, per_cpu, HG_REASON_MAX);
+	for (int i = 0; i < HG_REASON_MAX; i++) {
 		__u64 sum = 0;
 
-		get(t, COUNTERS, i, per_cpu);
 		for (int cpu = 0; cpu < t->cpus; cpu++)
-			sum += per_cpu[cpu];
+			sum += per_cpu[i * t->cpus + cpu];
 		if (sum != t->counters[i]) {
 			if (reason >= 0 || sum != t->counters[i] + 1)
 				return HG_REASON_MAX;
@@ -293,23 +305,36 @@ static int player_flow(struct player *p, const struct hg_flow_key *k, struct hg_
 
 static void player_windows(struct player *p, struct hg_window w[HG_CHANNELS_MAX])
 {
-	struct testrun *t = of(p);
-	static struct hg_window value;
+	static struct hg_window rows[HG_ROWS][HG_CHANNELS_MAX];
+	__u32 n = of(p)->cpus < HG_ROWS ? of(p)->cpus : HG_ROWS;
 
-	memset(w, 0, sizeof(value) * HG_CHANNELS_MAX);
-	for (__u32 i = 0; i < HG_ROWS * HG_CHANNELS_MAX; i++) {
-		__u64 *sum = (__u64 *)&w[i % HG_CHANNELS_MAX];
-
-		get(t, WINDOWS, i, &value);
-		for (size_t k = 0; k < sizeof(value) / sizeof(*sum); k++)
-			sum[k] += ((__u64 *)&value)[k];
-	}
+	get_all(of(p), WINDOWS, rows, n * HG_CHANNELS_MAX);
+	memset(w, 0, sizeof(rows[0]));
+	for (size_t i = 0; i < n * sizeof(rows[0]) / 8; i++)
+		((__u64 *)w)[i % (sizeof(rows[0]) / 8)] += ((__u64 *)rows)[i];
 }
 
 static void player_spots(struct player *p, struct hg_spots s[HG_CHANNELS_MAX])
 {
-	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++)
-		get(of(p), SPOTS, i, &s[i]);
+	get_all(of(p), SPOTS, s, HG_CHANNELS_MAX);
+}
+
+void testrun_bind(struct testrun *t, const struct hg_addr *addr, const struct hg_bound *bound)
+{
+	if (!bound->channels && !bound->flags)
+		bpf_map_delete_elem(t->maps[BOUND], addr);
+	else if (bpf_map_update_elem(t->maps[BOUND], addr, bound, BPF_ANY))
+		die("hg_bound");
+}
+
+void testrun_set_spots(struct testrun *t, const struct hg_spots spots[HG_CHANNELS_MAX])
+{
+	__u32 keys[HG_CHANNELS_MAX], n = HG_CHANNELS_MAX;
+
+	for (__u32 i = 0; i < n; i++)
+		keys[i] = i;
+	if (bpf_map_update_batch(t->maps[SPOTS], keys, spots, &n, NULL))
+		die("hg_spots");
 }
 
 void testrun_sweep(struct testrun *t)

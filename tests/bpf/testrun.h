@@ -26,6 +26,10 @@ int testrun_map(struct testrun *t, const char *name);
 /* Takes flows that are over out of the maps, so that long replays do not carry them along. */
 void testrun_sweep(struct testrun *t);
 
+/* What names an address has, all zero: none; and the sets of all channels. */
+void testrun_bind(struct testrun *t, const struct hg_addr *addr, const struct hg_bound *bound);
+void testrun_set_spots(struct testrun *t, const struct hg_spots spots[HG_CHANNELS_MAX]);
+
 /* Nanoseconds per packet, of n runs on the same frame. */
 double testrun_cost(struct testrun *t, enum testrun_kind kind, const struct frame *f,
 		    unsigned int n);

@@ -16,7 +16,8 @@ profile-cmds := $(addprefix userspace/,cmd_profile.c cmd_profile_diff.c cmd_prof
 # Captures, for `heliograph profile`.
 capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c)
 
-store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c)
+store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
+	store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
 	detect.c targets.c alarm.c) $(profile-srcs) $(store-srcs) $(guard-srcs)

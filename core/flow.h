@@ -79,20 +79,20 @@ static hg_inline int hg_flow_reopens(const struct hg_packet *p, const struct hg_
 	return f->state != HG_FLOW_OPENING || f->tcp & HG_FLOW_RST << HG_FLOW_RECEIVED;
 }
 
-/* A new flow by packet p, which was matched. */
+/* A new flow by packet p, which was matched. Without packets_out nothing may come in either. */
 static hg_inline void hg_flow_open(struct hg_flow *f, const struct hg_packet *p, __u32 generation,
 				   __u32 now_s)
 {
-	f->bytes_out = p->bytes;
+	f->bytes_out = p->refused ? 0 : p->bytes;
 	f->bytes_in = 0;
 	f->opened_s = now_s;
 	f->last_s = now_s;
-	f->packets_out = p->segments;
+	f->packets_out = p->refused ? 0 : p->segments;
 	f->packets_in = 0;
 	f->channel = p->channel;
 	f->roles = p->roles;
 	f->state = HG_FLOW_OPENING;
-	f->tcp = p->key.proto == HG_IP_TCP ? hg_flow_tcp_flags(p->tcp) : 0;
+	f->tcp = p->key.proto == HG_IP_TCP && !p->refused ? hg_flow_tcp_flags(p->tcp) : 0;
 	f->generation = generation;
 }
 
@@ -105,12 +105,14 @@ static hg_inline int hg_flow_closes(__u8 tcp)
 	return sent & HG_FLOW_FIN && received & (HG_FLOW_FIN | HG_FLOW_RST);
 }
 
-/* One more packet of the device. */
+/* One more packet of the device. One that does not get out only keeps the flow alive. */
 static hg_inline void hg_flow_send(struct hg_flow *f, const struct hg_packet *p, __u32 now_s)
 {
+	f->last_s = now_s;
+	if (p->refused)
+		return;
 	f->bytes_out += p->bytes;
 	f->packets_out += p->segments;
-	f->last_s = now_s;
 	if (p->key.proto != HG_IP_TCP)
 		return;
 	f->tcp |= hg_flow_tcp_flags(p->tcp);

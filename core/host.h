@@ -25,6 +25,8 @@ static const struct hg_rule *hg_host_rule(struct hg_host *h, __u32 i);
 static struct hg_window *hg_host_window(struct hg_host *h, __u32 channel);
 static struct hg_spots *hg_host_spots(struct hg_host *h, __u32 channel);
 static const struct hg_bound *hg_host_bound(struct hg_host *h, const struct hg_addr *a);
+static const struct hg_bounds *hg_host_bounds(struct hg_host *h, __u32 i);
+static struct hg_police *hg_host_police(struct hg_host *h, __u32 channel);
 static int hg_host_trusts(struct hg_host *h, const struct hg_addr *a);
 
 static struct hg_flow *hg_host_flow(struct hg_host *h, enum hg_table t,

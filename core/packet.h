@@ -97,9 +97,16 @@ struct hg_packet {
 	__u8 flags;
 	__u8 tcp;	     /* flags of a TCP packet */
 	__u8 next;	     /* while parsing: IPv6 header at `at` */
-	__u8 channel, roles; /* of its flow, if it is let in, or begins one, or is matched again */
-	__u8 opens;	     /* begins a flow */
-	__u8 pad[3];
+	__u8 channel, roles; /* of its flow, if it is let in or sent by the device */
+	/* of what the device sends, see hg_verdict_out() */
+	__u8 learns;  /* its flow is new or is matched again */
+	__u8 opens;   /* begins a flow */
+	__u8 named;   /* not to a bare address: see hg_match_flow() */
+	__u8 inside;  /* the profile has it, or it is to a peer */
+	__u8 held;    /* nothing of its flow has got out so far */
+	__u8 refused; /* does not get out */
+	__u8 reason;  /* enum hg_reason */
+	__u8 pad[1];
 };
 
 /* The bytes of a packet. */

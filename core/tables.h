@@ -36,7 +36,8 @@ enum hg_rate_kind {
 	HG_RATE_LINK = 8,
 	HG_RATE_EVENT = 10,
 	HG_RATE_ANSWER = 11,
-	HG_RATE_MAX = 12,
+	HG_RATE_ASKING = 12, /* the device's own DHCP, where it would be refused */
+	HG_RATE_MAX = 13,
 };
 
 struct hg_rate {
@@ -65,11 +66,23 @@ struct hg_spots {
 	__u32 pad;
 };
 
-/* A datagram whose first fragment passed; its key has the identification in place of ports. */
+/*
+ * A datagram whose first fragment came in, or was sent; its key has the identification in place of
+ * ports.
+ */
 struct hg_fragment {
 	__u32 first_s;
-	__u8 channel;
-	__u8 pad[3];
+	__u8 channel, roles; /* of its flow */
+	__u8 refused;	     /* the first did not get out */
+	__u8 pad;
+};
+
+/* What a channel has sent in this second, as far as it got out. */
+struct hg_police {
+	__u64 bytes;
+	__u32 second;
+	__u32 packets, flows;
+	__u32 pad;
 };
 
 /*

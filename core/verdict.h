@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * The verdict about one packet, with its reason. hg_verdict_out() learns flows from what the device
- * sends and passes everything; hg_verdict_in() lets in what belongs to those flows, and what a host
- * needs to have an address. Neither reads more than the packet and the host's tables.
+ * sends, and passes everything unless it is asked to confine or police; hg_verdict_in() lets in
+ * what belongs to those flows, and what a host needs to have an address. Neither reads more than
+ * the packet and the host's tables.
  *
  * Included after the host's functions of host.h.
  */
@@ -13,6 +14,8 @@
 #include "flow.h"
 #include "host.h"
 #include "match.h"
+#include "police.h"
+#include "rate.h"
 #include "spots.h"
 
 #define HG_FRAGMENT_S 30     /* as long as Linux waits for the rest (ipfrag_time) */
@@ -20,11 +23,6 @@
 #define HG_EVENTS_PER_S 1000 /* what a slow reader on a small device still reads */
 #define HG_ANSWERS_PER_S 50  /* a device asks for a dozen names when it starts */
 #define HG_KEPT_TRIES 8	     /* flows looked at to find one that is over */
-
-static hg_inline int hg_reason_drops(int reason)
-{
-	return reason >= HG_DROP_NO_FLOW;
-}
 
 /* Keyed: who does not know the seed cannot aim at a slot. */
 static hg_inline __u32 hg_key_hash(__u64 seed, const struct hg_flow_key *k)
@@ -37,23 +35,6 @@ static hg_inline __u32 hg_key_hash(__u64 seed, const struct hg_flow_key *k)
 	x ^= (__u64)k->local_port << 32 | (__u64)k->remote_port << 8 | k->proto;
 	x = (x ^ x >> 31) * 0x9e3779b97f4a7c15ull;
 	return x >> 32;
-}
-
-/* At most `limit` a second; a burst across two seconds may be twice that. */
-static hg_inline int hg_rate_allows(struct hg_host *h, __u32 kind, __u32 limit, __u32 now_s)
-{
-	struct hg_rate *r = hg_host_rate(h, kind);
-
-	if (!r)
-		return 0;
-	if (r->second != now_s) {
-		r->second = now_s;
-		r->count = 0;
-	}
-	if (r->count >= limit)
-		return 0;
-	r->count++;
-	return 1;
 }
 
 static hg_inline int hg_judge_rate(struct hg_host *h, const struct hg_packet *p, __u32 kind,
@@ -154,7 +135,9 @@ static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_p
 	f = hg_flow_find(h, &p->key, *slot);
 	if (!f || !hg_flow_is_alive(c, p->key.proto, f, hg_host_seconds(h)))
 		return 0;
-	return c->policy == HG_POLICY_SEALED && !f->roles ? 0 : f;
+	if (c->policy == HG_POLICY_SEALED && !f->roles)
+		return 0;
+	return c->flags && hg_flow_is_held(h, &p->key, f) ? 0 : f;
 }
 
 static hg_inline void hg_count_in(struct hg_host *h, __u8 channel, const struct hg_packet *p,
@@ -227,7 +210,10 @@ static hg_inline void hg_fragment_key(struct hg_flow_key *k, const struct hg_pac
 
 static hg_inline void hg_fragment_begin(struct hg_host *h, const struct hg_packet *p, __u8 channel)
 {
-	struct hg_fragment n = { .first_s = hg_host_seconds(h), .channel = channel };
+	struct hg_fragment n = { .first_s = hg_host_seconds(h),
+				 .channel = channel,
+				 .roles = p->roles,
+				 .refused = p->refused };
 	struct hg_flow_key k;
 
 	hg_fragment_key(&k, p);
@@ -477,17 +463,14 @@ static hg_inline void hg_flow_forget(struct hg_host *h, const struct hg_flow_key
  * The packet begins a flow, or its flow was matched against older rules. An entry with this key,
  * dead or alive, may be in any table.
  */
-static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
+static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 {
 	__u32 generation = hg_host_config(h)->generation, now_s = hg_host_seconds(h);
-	enum hg_table to;
+	enum hg_table to = hg_table_for(p->channel, p->roles);
 	struct hg_flow *old, f;
 	struct hg_window *w;
-	int named;
 
-	named = hg_match_flow(h, p);
 	hg_flow_open(&f, p, generation, now_s);
-	to = hg_table_for(p->channel, p->roles);
 	old = hg_flow_find(h, &p->key, 0);
 	if (old && !p->opens) {
 		f = *old;
@@ -507,82 +490,117 @@ static hg_inline void hg_learn_match(struct hg_host *h, struct hg_packet *p)
 	hg_slot_mark(h, hg_slot_of(h, &p->key), now_s, to);
 	w = hg_count_out(h, p->channel, p);
 	if (p->opens)
-		hg_count_opened(h, w, p, named);
+		hg_count_opened(h, w, p, p->named);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, p->channel);
 	if (p->opens && hg_rate_allows(h, HG_RATE_EVENT, HG_EVENTS_PER_S, now_s))
 		hg_host_event(h, &p->key, p->channel);
 }
 
-static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *p, __u32 now_s)
+static hg_inline void hg_learn_more(struct hg_host *h, struct hg_packet *p, struct hg_flow *f,
+				    __u32 *slot)
 {
-	struct hg_moments *m;
+	__u32 now_s = hg_host_seconds(h);
 
-	if (p->key.proto != HG_IP_UDP)
-		return;
-	if (p->key.remote_port == (__be16)HG_NET16(67) &&
-	    p->key.local_port == (__be16)HG_NET16(68)) {
-		m = hg_host_moments(h);
-		if (m)
-			m->asked4_s = now_s ? now_s : 1;
-	} else if (p->key.remote_port == (__be16)HG_NET16(547) &&
-		   p->key.local_port == (__be16)HG_NET16(546)) {
-		m = hg_host_moments(h);
-		if (m)
-			m->asked6_s = now_s ? now_s : 1;
-	}
+	hg_flow_send(f, p, now_s);
+	hg_slot_mark(h, slot, now_s, hg_table_for(p->channel, p->roles));
+	hg_count_out(h, p->channel, p);
+	if (p->flags & HG_PACKET_FIRST)
+		hg_fragment_begin(h, p, p->channel);
 }
 
-static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
+static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *p, __u32 now_s)
+{
+	int version = hg_asks_dhcp(p);
+	struct hg_moments *m;
+
+	if (!version)
+		return;
+	m = hg_host_moments(h);
+	if (m && version == 4)
+		m->asked4_s = now_s ? now_s : 1;
+	else if (m)
+		m->asked6_s = now_s ? now_s : 1;
+}
+
+/*
+ * Where a packet of the device belongs. Returns its flow, or NULL if that is to be learnt, or if
+ * the packet has none: an answer to a stranger, which counts as outside the profile wherever it
+ * goes.
+ */
+static hg_inline struct hg_flow *hg_place_flow(struct hg_host *h, struct hg_packet *p,
+					       const __u32 *slot)
 {
 	const struct hg_guard_config *c = hg_host_config(h);
-	__u32 *slot = hg_slot_of(h, &p->key), now_s = hg_host_seconds(h);
 	struct hg_flow *f = hg_flow_find(h, &p->key, slot ? *slot : 0);
+	__u32 now_s = hg_host_seconds(h);
 	int opens;
 
 	hg_learn_asked(h, p, now_s);
 	opens = !f || !hg_flow_is_alive(c, p->key.proto, f, now_s);
-	if (opens && !hg_flow_may_open(p)) {
-		hg_count_out(h, 0, p);
-		return;
-	}
+	p->learns = !opens || hg_flow_may_open(p);
+	if (!p->learns && !c->flags)
+		return 0;
 	if (!opens)
 		opens = hg_flow_reopens(p, f);
-	if (opens || f->generation != c->generation) {
-		p->opens = opens;
-		hg_stage();
-		hg_learn_match(h, p);
-		return;
+	p->held = p->learns && (opens || !f->packets_out);
+	if (!opens && f->generation == c->generation) {
+		p->channel = f->channel;
+		p->roles = f->roles;
+		p->inside = p->channel || p->roles;
+		return f;
 	}
-	hg_flow_send(f, p, now_s);
-	hg_slot_mark(h, slot, now_s, hg_table_for(f->channel, f->roles));
-	hg_count_out(h, f->channel, p);
-	if (p->flags & HG_PACKET_FIRST)
-		hg_fragment_begin(h, p, f->channel);
+	p->opens = opens;
+	hg_stage();
+	p->named = hg_match_flow(h, p);
+	p->inside = p->channel || p->roles;
+	if (!p->learns)
+		p->channel = 0;
+	return 0;
 }
 
-/* Learns from a packet of the device, which passes whatever it is. */
+/* Of a later fragment the first knows it. */
+static hg_inline void hg_place_fragment(struct hg_host *h, struct hg_packet *p)
+{
+	struct hg_fragment *f = hg_fragment_of(h, p);
+
+	if (!f)
+		return;
+	p->channel = f->channel;
+	p->roles = f->roles;
+	p->inside = p->channel || p->roles;
+	p->refused = f->refused;
+}
+
+/* Learns from a packet of the device. What does not get out is counted like what does. */
 static hg_inline int hg_verdict_out(struct hg_host *h, struct hg_packet *p)
 {
-	struct hg_fragment *f;
+	struct hg_flow *f = 0;
+	__u32 *slot = 0;
 
 	switch (p->kind) {
-	case HG_PACKET_FLOW:
-		hg_learn_flow(h, p);
-		break;
-	case HG_PACKET_FRAGMENT:
-		f = hg_fragment_of(h, p);
-		hg_count_out(h, f ? f->channel : 0, p);
-		break;
 	case HG_PACKET_ARP: /* chores of every host, not the model's traffic */
 	case HG_PACKET_ND:
 	case HG_PACKET_MULTICAST:
 	case HG_PACKET_LINK:
+		return HG_PASS_OUT;
+	case HG_PACKET_FLOW:
+		slot = hg_slot_of(h, &p->key);
+		f = hg_place_flow(h, p, slot);
 		break;
-	default:
-		hg_count_out(h, 0, p);
+	case HG_PACKET_FRAGMENT:
+		hg_place_fragment(h, p);
 	}
-	return HG_PASS_OUT;
+	hg_stage();
+	hg_judge_out(h, p);
+	hg_stage();
+	if (f)
+		hg_learn_more(h, p, f, slot);
+	else if (p->learns)
+		hg_learn_flow(h, p);
+	else
+		hg_count_out(h, p->channel, p);
+	return p->reason;
 }
 
 #endif

@@ -75,6 +75,13 @@ struct {
 	__type(value, struct hg_bounds);
 } hg_bounds SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HG_CHANNELS_MAX);
+	__type(key, __u32);
+	__type(value, struct hg_police);
+} hg_police SEC(".maps");
+
 /* Addresses of names; user space keeps it below its size. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -238,6 +245,16 @@ static hg_inline const struct hg_bound *hg_host_bound(struct hg_host *h, const s
 	return bpf_map_lookup_elem(&hg_bound, a);
 }
 
+static hg_inline const struct hg_bounds *hg_host_bounds(struct hg_host *h, __u32 i)
+{
+	return bpf_map_lookup_elem(&hg_bounds, &i);
+}
+
+static hg_inline struct hg_police *hg_host_police(struct hg_host *h, __u32 channel)
+{
+	return bpf_map_lookup_elem(&hg_police, &channel);
+}
+
 static hg_inline int hg_host_trusts(struct hg_host *h, const struct hg_addr *a)
 {
 	struct hg_prefix k = { .length = 128, .addr = *a };
@@ -342,7 +359,7 @@ static hg_inline int conclude(struct hg_host *h, __u32 reason)
 
 	if (n)
 		(*n)++;
-	return hg_reason_drops(reason) && h->config->policy != HG_POLICY_MONITOR;
+	return hg_reason_refuses(h->config, reason);
 }
 
 static hg_inline struct hg_answer_event *answer_begin(struct hg_host *h, const struct hg_packet *p)
@@ -495,8 +512,7 @@ static hg_inline int skb_out(struct __sk_buff *skb, int ethernet)
 	if (!p || !host_init(&h))
 		return TC_ACT_UNSPEC;
 	skb_parse(skb, p, HG_PACKET_OUT, ethernet);
-	conclude(&h, hg_verdict_out(&h, p));
-	return TC_ACT_UNSPEC;
+	return conclude(&h, hg_verdict_out(&h, p)) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc")

@@ -31,6 +31,8 @@ static const char *const reasons[HG_REASON_MAX] = {
 	[HG_DROP_MALFORMED] = "malformed",
 	[HG_DROP_TRUNCATED] = "truncated",
 	[HG_DROP_LINK] = "ethertype",
+	[HG_DROP_CONFINED] = "confined",
+	[HG_DROP_POLICED] = "policed",
 };
 
 static const char *const policies[] = {

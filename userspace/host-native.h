@@ -49,6 +49,8 @@ struct hg_host {
 	struct hg_rule rules[2 * HG_RULES_MAX];
 	struct hg_window windows[HG_CHANNELS_MAX];
 	struct hg_spots spots[HG_CHANNELS_MAX];
+	struct hg_bounds bounds[2 * HG_CHANNELS_MAX];
+	struct hg_police police[HG_CHANNELS_MAX];
 	struct hg_prefix trusted[HG_NATIVE_TRUSTED];
 	struct hg_native_table flows[3], fragments;
 	__u64 events, answers;
@@ -114,6 +116,16 @@ static struct hg_spots *hg_host_spots(struct hg_host *h, __u32 channel)
 static const struct hg_bound *hg_host_bound(struct hg_host *h, const struct hg_addr *a)
 {
 	return h->bound ? h->bound(h->ctx, a) : NULL;
+}
+
+static const struct hg_bounds *hg_host_bounds(struct hg_host *h, __u32 i)
+{
+	return &h->bounds[i];
+}
+
+static struct hg_police *hg_host_police(struct hg_host *h, __u32 channel)
+{
+	return &h->police[channel];
 }
 
 static inline __u32 *hg_native_bucket(struct hg_native_table *t, const struct hg_flow_key *k)

@@ -26,7 +26,7 @@
 #include <linux/types.h>
 
 /* Changes with any struct or map below; a guard of another ABI is replaced. */
-#define HG_GUARD_ABI 2
+#define HG_GUARD_ABI 3
 
 #define HG_PEERS_MAX 64
 #define HG_RULES_MAX 128
@@ -59,6 +59,8 @@ enum hg_reason {
 	HG_DROP_MALFORMED, /* headers that contradict themselves */
 	HG_DROP_TRUNCATED, /* ends inside a header */
 	HG_DROP_LINK,	   /* EtherType that the policy does not know */
+	HG_DROP_CONFINED,  /* sent by the device: the profile does not have it */
+	HG_DROP_POLICED,   /* sent by the device: over its channel's bounds in this second */
 	HG_REASON_MAX,
 };
 
@@ -99,8 +101,12 @@ struct hg_guard_config {
 _Static_assert(sizeof(struct hg_guard_config) == 72, "hg_guard_config");
 #endif
 
-#define HG_GUARD_CONFINE 1u /* what the profile does not have does not get out */
-#define HG_GUARD_POLICE 2u  /* what exceeds the profile's bounds does not get out */
+/*
+ * What keeps packets of the device from getting out; else all do. Not under HG_POLICY_MONITOR,
+ * which only counts the reason. See core/police.h for what always gets out.
+ */
+#define HG_GUARD_CONFINE 1u /* what is in no channel of the profile and to no peer */
+#define HG_GUARD_POLICE 2u  /* what a channel sends in a second over its bounds of a second */
 
 struct hg_peer {
 	struct hg_addr addr;

@@ -35,14 +35,16 @@ enum map {
 	RING,
 	SPOTS,
 	BOUND,
+	BOUNDS,
+	POLICE,
 	MAPS
 };
 
 static const char *const map_names[MAPS] = {
-	"hg_config",	    "hg_peers",	    "hg_rules",	     "hg_trusted",
-	"hg_counters",	    "hg_windows",   "hg_flows_kept", "hg_flows_inside",
-	"hg_flows_outside", "hg_fragments", "hg_slots",	     "hg_moments",
-	"hg_rates",	    "hg_ring",	    "hg_spots",	     "hg_bound",
+	"hg_config",  "hg_peers",      "hg_rules",	  "hg_trusted",	      "hg_counters",
+	"hg_windows", "hg_flows_kept", "hg_flows_inside", "hg_flows_outside", "hg_fragments",
+	"hg_slots",   "hg_moments",    "hg_rates",	  "hg_ring",	      "hg_spots",
+	"hg_bound",   "hg_bounds",     "hg_police",
 };
 
 struct testrun_player {
@@ -142,6 +144,7 @@ static void keep_age(struct testrun *t)
 {
 	__u32 offset = kernel_seconds() - t->now_s, by = offset - t->offset_s;
 	struct hg_moments moments;
+	struct hg_police police;
 	struct hg_rate rate;
 
 	if (!by)
@@ -163,6 +166,11 @@ static void keep_age(struct testrun *t)
 		rate.second += by;
 		set(t, RATES, i, &rate);
 	}
+	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++) {
+		get(t, POLICE, i, &police);
+		police.second += by;
+		set(t, POLICE, i, &police);
+	}
 }
 
 static struct testrun *of(struct player *p)
@@ -179,6 +187,8 @@ static void player_configure(struct player *p, const struct play_world *w)
 		set(t, PEERS, i, &w->peers[i]);
 	for (__u32 i = 0; i < 2 * HG_RULES_MAX; i++)
 		set(t, RULES, i, &w->rules[i]);
+	for (__u32 i = 0; i < 2 * HG_CHANNELS_MAX; i++)
+		set(t, BOUNDS, i, &w->bounds[i]);
 	for (__u32 i = 0; i < w->config.n_trusted; i++)
 		if (bpf_map_update_elem(t->maps[TRUSTED], &w->trusted[i], &one, BPF_ANY))
 			die("hg_trusted");
@@ -211,8 +221,10 @@ static void player_begin(struct player *p, const struct play_world *w)
 		set(t, RATES, i, zeros);
 	for (__u32 i = 0; i < HG_ROWS * HG_CHANNELS_MAX; i++)
 		set(t, WINDOWS, i, zeros);
-	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++)
+	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++) {
 		set(t, SPOTS, i, zeros);
+		set(t, POLICE, i, zeros);
+	}
 	for (__u32 i = 0; i < HG_REASON_MAX; i++)
 		set(t, COUNTERS, i, per_cpu);
 	set(t, RING, 0, per_cpu);

@@ -94,6 +94,7 @@ static void tell(struct player *other)
 	host.config = world.config;
 	memcpy(host.peers, world.peers, sizeof(world.peers));
 	memcpy(host.rules, world.rules, sizeof(world.rules));
+	memcpy(host.bounds, world.bounds, sizeof(world.bounds));
 	memcpy(host.trusted, world.trusted, sizeof(world.trusted));
 	host.bound = bound_of;
 	host.now_s = world.now_s;
@@ -125,6 +126,30 @@ static void begin(struct player *other)
 	tell(other);
 }
 
+/* CHANNEL=PACKETS/BYTES/FLOWS of a second, in the bank in force; "-": unbounded. */
+static void bound(const char *value)
+{
+	struct hg_bounds *b = &world.bounds[(world.config.generation & 1) * HG_CHANNELS_MAX];
+	char packets[16], bytes[16], flows[16];
+	unsigned int channel;
+
+	if (sscanf(value, "%u=%15[^/]/%15[^/]/%15s", &channel, packets, bytes, flows) != 4)
+		abort();
+	b += channel;
+	b->id = 1;
+	b->packets[0] = *packets == '-' ? HG_UNBOUNDED : strtoul(packets, NULL, 10);
+	b->bytes[0] = *bytes == '-' ? HG_UNBOUNDED_BYTES : strtoull(bytes, NULL, 10);
+	b->flows[0] = *flows == '-' ? HG_UNBOUNDED : strtoul(flows, NULL, 10);
+}
+
+static void flag(__u32 bit, const char *value)
+{
+	if (!strcmp(value, "yes"))
+		world.config.flags |= bit;
+	else
+		world.config.flags &= ~bit;
+}
+
 static int command(struct player *other, char *text)
 {
 	char word[16], value[64];
@@ -141,6 +166,12 @@ static int command(struct player *other, char *text)
 	}
 	if (!strcmp(word, "policy")) {
 		world.config.policy = hg_policy_parse(value);
+	} else if (!strcmp(word, "confine")) {
+		flag(HG_GUARD_CONFINE, value);
+	} else if (!strcmp(word, "police")) {
+		flag(HG_GUARD_POLICE, value);
+	} else if (!strcmp(word, "bound")) {
+		bound(value);
 	} else if (!strcmp(word, "rate")) {
 		world.config.config_rate = atoi(value);
 	} else if (!strcmp(word, "profile")) {
@@ -464,9 +495,15 @@ int play_mutations(struct player *other, unsigned int rounds, struct play_count 
 	size_t c = 0;
 
 	begin(other);
-	world.config.config_rate = 1000000; /* a second that turns in between would count anew */
-	tell(other);
+	/* A second that turns in between would count anew: bounds are so high, or nothing. */
+	world.config.config_rate = 1000000;
+	bound("0=0/-/-");
+	bound("3=-/-/0");
 	while (rounds--) {
+		if (rounds % 1000 == 0) { /* neither, confine, police, both */
+			world.config.flags = rounds / 1000 % 4;
+			tell(other);
+		}
 		while (next_frame(&at, &f)) {
 			at = hg_cases[c].lines;
 			c = (c + 1) % hg_n_cases;

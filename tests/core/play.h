@@ -22,6 +22,7 @@ struct play_world {
 	struct hg_guard_config config;
 	struct hg_peer peers[2 * HG_PEERS_MAX];
 	struct hg_rule rules[2 * HG_RULES_MAX];
+	struct hg_bounds bounds[2 * HG_CHANNELS_MAX];
 	struct hg_prefix trusted[8];
 	struct hg_addr bound_addr[4];
 	struct hg_bound bound[4];

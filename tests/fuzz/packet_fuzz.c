@@ -2,7 +2,8 @@
 /*
  * Any bytes as a row of frames, in and out, through the core. Each frame is a byte (1: out, 2: no
  * link header, the rest: segments), two of length, and its bytes, which stand at the end of memory
- * that is theirs alone. What comes in never adds a flow, and what goes out always passes.
+ * that is theirs alone. The first byte of all also says (32, 64) if the guard confines or polices.
+ * What comes in never adds a flow, and what goes out passes or is refused for a reason of its own.
  */
 #define HG_NATIVE_FLOWS 512
 #include "fuzz.h"
@@ -19,7 +20,7 @@ static size_t flows(void)
 	return (size_t)host.flows[0].n + host.flows[1].n + host.flows[2].n;
 }
 
-static void begin(void)
+static void begin(uint8_t flags)
 {
 	memset(&host, 0, sizeof(host));
 	host.now_s = 1000;
@@ -35,7 +36,10 @@ static void begin(void)
 		.icmp_s = 10,
 		.other_s = 600,
 		.config_rate = 20,
+		.flags = flags & (HG_GUARD_CONFINE | HG_GUARD_POLICE),
 	};
+	host.bounds[0] =
+		(struct hg_bounds){ .id = 1, .packets[0] = 3, .bytes[0] = 999, .flows[0] = 2 };
 	host.peers[0] = (struct hg_peer){ .addr.a = { 0, 0, htonl(0xffff), htonl(0xc0000201) },
 					  .role = HG_PEER_MIRROR };
 	host.rules[0] = (struct hg_rule){ .channel = 1, .port_max = 65535, .flags = HG_RULE_LOCAL };
@@ -56,8 +60,10 @@ static void judge(const uint8_t *bytes, size_t length, uint8_t how)
 	memcpy(room + before, bytes, length);
 	reason = hg_native_run(&host, &p, &f, out, how >> 2);
 	holds(reason >= 0 && reason < HG_REASON_MAX);
-	holds(!out || reason == HG_PASS_OUT);
-	holds(out || reason != HG_PASS_OUT);
+	holds(out == (reason == HG_PASS_OUT || reason >= HG_DROP_CONFINED));
+	holds(host.config.flags || reason < HG_DROP_CONFINED);
+	holds(reason != HG_DROP_CONFINED || host.config.flags & HG_GUARD_CONFINE);
+	holds(reason != HG_DROP_POLICED || host.config.flags & HG_GUARD_POLICE);
 	holds(out || flows() == had);
 	holds(reason != HG_PASS_FLOW || hg_flow_find(&host, &p.key, 0));
 	holds(reason != HG_PASS_RELATED || hg_flow_find(&host, &p.key, 0));
@@ -66,7 +72,7 @@ static void judge(const uint8_t *bytes, size_t length, uint8_t how)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	begin();
+	begin(size ? data[0] >> 5 : 0);
 	for (int i = 0; i < FRAMES_MAX && size >= 3; i++) {
 		size_t length = data[1] | data[2] << 8;
 		uint8_t how = data[0];

@@ -14,10 +14,13 @@ profile-cmds := $(addprefix userspace/,cmd_profile.c cmd_profile_diff.c cmd_prof
 	cmd_profile_compile.c)
 
 # Captures, for `heliograph profile`.
-capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c)
+capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c \
+	capture-peers.c)
+replay-srcs := $(capture-srcs) $(addprefix userspace/,replay.c dns.c names.c targets.c)
+capture-cmd-srcs := $(replay-srcs) $(addprefix userspace/,cmd_profile_capture.c cmd_profile_test.c \
+	episodes.c labels.c)
 
-store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
-	store-profile.c)
+store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
 	detect.c targets.c alarm.c) $(profile-srcs) $(store-srcs) $(guard-srcs)
@@ -26,8 +29,8 @@ $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
-	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(guard-srcs),\
-	$(guard-libs) $(conf-libs) $(profile-libs)))
+	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(guard-srcs) \
+	$(capture-cmd-srcs),$(guard-libs) $(conf-libs) $(profile-libs) -lpcap))
 
 # For applications of others: a shared and a static library with the names of libheliograph.h only.
 libheliograph := $(O)/libheliograph.so.0

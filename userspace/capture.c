@@ -501,6 +501,11 @@ int hg_capture_next(struct hg_capture *c, struct hg_capture_packet *p, char *err
 	return 1;
 }
 
+const struct hg_capture_device *hg_capture_current_device(const struct hg_capture *c)
+{
+	return c->current ? &c->current->info.device : NULL;
+}
+
 size_t hg_capture_files(const struct hg_capture *c)
 {
 	return c->n_sources;
@@ -508,7 +513,10 @@ size_t hg_capture_files(const struct hg_capture *c)
 
 const struct hg_capture_info *hg_capture_file_info(const struct hg_capture *c, size_t i)
 {
-	return i < c->n_sources ? &c->sources[i].info : NULL;
+	for (size_t k = 0; k < c->n_sources; k++)
+		if (c->sources[k].index == i)
+			return &c->sources[k].info;
+	return NULL;
 }
 
 size_t hg_capture_units(const struct hg_capture *c)

@@ -67,7 +67,11 @@ void hg_capture_rewind(struct hg_capture *c);
 /* Returns 1 with a packet, 0 at the end, or -errno with a message: a file could not be read. */
 int hg_capture_next(struct hg_capture *c, struct hg_capture_packet *p, char *err, size_t err_size);
 
+/* Whose the last packet was; NULL: there was none. */
+const struct hg_capture_device *hg_capture_current_device(const struct hg_capture *c);
+
 size_t hg_capture_files(const struct hg_capture *c);
+/* Of the i-th file of the options; NULL past the end. */
 const struct hg_capture_info *hg_capture_file_info(const struct hg_capture *c, size_t i);
 size_t hg_capture_units(const struct hg_capture *c);
 

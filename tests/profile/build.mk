@@ -5,3 +5,6 @@ test-srcs-tests/profile/compile_test := userspace/names.c $(profile-srcs)
 test-libs-tests/profile/compile_test := $(profile-libs)
 test-srcs-tests/profile/sign_test := tests/lib/pki.c $(profile-srcs)
 test-libs-tests/profile/sign_test := $(profile-libs)
+test-srcs-tests/profile/replay_test := tests/profile/pcapgen.c $(replay-srcs) userspace/episodes.c \
+	userspace/profile-text.c userspace/guard-common.c
+test-libs-tests/profile/replay_test := -lpcap $(ssl-libs)

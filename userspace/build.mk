@@ -20,7 +20,8 @@ replay-srcs := $(capture-srcs) $(addprefix userspace/,replay.c dns.c names.c tar
 capture-cmd-srcs := $(replay-srcs) $(addprefix userspace/,cmd_profile_capture.c cmd_profile_test.c \
 	episodes.c labels.c)
 
-store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c)
+store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
+	store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
 	detect.c targets.c alarm.c) $(profile-srcs) $(store-srcs) $(guard-srcs)

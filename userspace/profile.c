@@ -202,25 +202,30 @@ int hg_profile_read_file(const char *path, uint8_t **data, size_t *len, char *er
 	return ret;
 }
 
+int hg_profile_read(const void *data, size_t len, struct hg_profile *out, char *err,
+		    size_t err_size)
+{
+	struct hg_cose c;
+
+	if (!len || *(const uint8_t *)data != HG_PROFILE_SIGNED)
+		return hg_profile_parse(data, len, out, err, err_size);
+	if (!hg_cose_parse(hg_slice_of(data, len), &c))
+		return hg_profile_decode(c.payload.ptr, c.payload.len, out, err, err_size);
+	snprintf(err, err_size, "profile: begins as a signed one, but is none");
+	return -EBADMSG;
+}
+
 int hg_profile_load(const char *path, struct hg_profile *out, char *err, size_t err_size)
 {
 	char what[400];
-	struct hg_cose c;
 	uint8_t *data = NULL;
 	size_t len = 0;
 	int ret = hg_profile_read_file(path, &data, &len, err, err_size);
 
 	if (ret)
 		return ret;
-	if (!len || data[0] != HG_PROFILE_SIGNED)
-		ret = hg_profile_parse((const char *)data, len, out, what, sizeof(what));
-	else if (!hg_cose_parse(hg_slice_of(data, len), &c))
-		ret = hg_profile_decode(c.payload.ptr, c.payload.len, out, what, sizeof(what));
-	else
-		ret = -EBADMSG;
-	if (ret == -EBADMSG)
-		snprintf(err, err_size, "%s: begins as a signed profile, but is none", path);
-	else if (ret)
+	ret = hg_profile_read(data, len, out, what, sizeof(what));
+	if (ret)
 		snprintf(err, err_size, "%s: %s", path, what);
 	free(data);
 	return ret;

@@ -156,9 +156,11 @@ int hg_profile_decode(const void *cbor, size_t len, struct hg_profile *out, char
 int hg_profile_from_json(const json_t *root, struct hg_profile *out, char *err, size_t err_size);
 
 /*
- * As these, from a file that messages name, in JSON or signed (profile-sign.h); of a signed one the
- * signature is not looked at.
+ * As these, in JSON or signed (profile-sign.h); of a signed one the signature is not looked at.
+ * hg_profile_load() from a file that messages name.
  */
+int hg_profile_read(const void *data, size_t len, struct hg_profile *out, char *err,
+		    size_t err_size);
 int hg_profile_load(const char *path, struct hg_profile *out, char *err, size_t err_size);
 
 /* The whole file, free() it; for who looks at the signature. Returns 0 or -errno as above. */

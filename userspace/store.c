@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The store as a file: opening, schema, transactions, counters. Properties are in
- * store-property.c, the journal and the taking of responses in store-journal.c.
+ * store-property.c, the journal and the taking of responses in store-journal.c, what it knows of
+ * profiles in store-profile.c.
  *
  * The rollback journal is kept between transactions (PERSIST): its end is made durable by a
  * write and a sync of that file, not by an unlink, which a power cut can undo; and while the disk
@@ -63,6 +64,14 @@ static const char *const migrations[] = {
 	" exit_status INTEGER NOT NULL DEFAULT 0,"
 	" output BLOB,"
 	" detail TEXT"
+	") STRICT;",
+	/* The last signed profile that was taken, by what it is for. */
+	"CREATE TABLE profile ("
+	" used INTEGER PRIMARY KEY," /* grows with each that is new */
+	" model TEXT NOT NULL,"
+	" firmware TEXT NOT NULL,"
+	" serial INTEGER NOT NULL,"
+	" UNIQUE (model, firmware)"
 	") STRICT;",
 };
 

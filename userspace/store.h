@@ -124,6 +124,13 @@ struct hg_store_told {
 	uint8_t state;
 };
 
+/*
+ * Takes note that a signed profile is used. -ESTALE: one with a higher serial has been used for
+ * this model and firmware, *last is that.
+ */
+int hg_store_profile(struct hg_store *s, const char *model, const char *firmware, uint64_t serial,
+		     uint64_t *last);
+
 struct hg_store_applied {
 	size_t changes;	 /* properties written */
 	size_t ignored;	 /* changes of properties that the device owns */

@@ -347,6 +347,28 @@ static int start_guard(struct hg_watch *w, char *err, size_t err_size)
 	return 0;
 }
 
+/* Where a maker signs, nobody is to put an older profile in place of a newer one. */
+static int take_serial(struct hg_watch *w, const struct hg_profile *p, char *err, size_t err_size)
+{
+	uint64_t last = 0;
+	int ret;
+
+	if (!w->agent->conf.profile.maker)
+		return 0;
+	ret = hg_store_profile(w->agent->store, p->model, p->firmware, p->serial, &last);
+	if (ret == -ESTALE) {
+		snprintf(err, err_size,
+			 "%s: has serial %llu, and %llu was used before for %s %s; issue it anew "
+			 "with a higher one",
+			 w->agent->conf.profile.file, (unsigned long long)p->serial,
+			 (unsigned long long)last, p->model, p->firmware);
+		return -EKEYREJECTED;
+	}
+	if (ret)
+		hg_warn("profile: its serial is not kept: %s", hg_store_error(w->agent->store));
+	return 0;
+}
+
 /* A profile out of its time is no reason to leave the device without guard and mirror. */
 static int load_profile(struct hg_watch *w, char *err, size_t err_size)
 {
@@ -357,6 +379,8 @@ static int load_profile(struct hg_watch *w, char *err, size_t err_size)
 	w->profile = calloc(1, sizeof(*w->profile));
 	if (p && w->profile)
 		ret = hg_profile_accept(c->profile.file, c->profile.maker, p, err, err_size);
+	if (!ret)
+		ret = take_serial(w, p, err, err_size);
 	if (!ret)
 		ret = hg_profile_compile(p, NULL, w->profile);
 	if (ret == -EKEYEXPIRED) {

@@ -138,6 +138,36 @@ static void test_all_or_none(void)
 	hg_store_close(s);
 }
 
+static void test_profiles(void)
+{
+	int ret, stale = 0;
+	struct hg_store *s = open_store(dir, &ret);
+	uint64_t last = 0;
+	char firmware[16];
+
+	ok(!hg_store_profile(s, "cam", "1", 5, &last), "a profile is used");
+	ok(!hg_store_profile(s, "cam", "1", 5, &last), "and again");
+	ok(hg_store_profile(s, "cam", "1", 4, &last) == -ESTALE && last == 5, "no older one");
+	ok(!hg_store_profile(s, "cam", "2", 3, &last), "of another firmware any");
+	ok(!hg_store_profile(s, "cam", "1", (1ull << 53) - 1, &last), "the newest there can be");
+	hg_store_close(s);
+	s = open_store(dir, &ret);
+	ok(hg_store_profile(s, "cam", "1", 6, &last) == -ESTALE && last == (1ull << 53) - 1,
+	   "it is known after a restart");
+	for (int i = 0; i < 63; i++) {
+		snprintf(firmware, sizeof(firmware), "x%d", i);
+		hg_store_profile(s, "cam", firmware, 2, &last);
+	}
+	for (int i = 0; i < 63; i++) {
+		snprintf(firmware, sizeof(firmware), "x%d", i);
+		stale += hg_store_profile(s, "cam", firmware, 1, &last) == -ESTALE;
+	}
+	is_int(stale, 63, "the last 63 of others are known");
+	is_int(hg_store_profile(s, "cam", "1", 6, &last), -ESTALE, "and the one before them");
+	ok(!hg_store_profile(s, "cam", "2", 1, &last), "but not the one before that");
+	hg_store_close(s);
+}
+
 static void test_counters(void)
 {
 	uint64_t last = 0, n;
@@ -418,6 +448,7 @@ int main(void)
 	test_properties();
 	test_all_or_none();
 	test_counters();
+	test_profiles();
 	test_apply();
 	test_new_mirror();
 	test_kill();

@@ -7,7 +7,8 @@ fuzz-names := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz-programs := $(addprefix $(O)/fuzz/,$(fuzz-names))
 fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o alarm-payload.o cbor.o cborjson.o conf.o \
 	conf-value.o cose.o nearest.o tls.o wire.o wire-element.o)
-fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o)
+fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o profile.o profile-read.o \
+	profile-write.o profile-text.o profile-compile.o)
 fuzz-libs := -ljansson $(conf-libs) $(ssl-libs)
 fuzz-runtime := $(wildcard $(addsuffix /libclang_rt.fuzzer*,$(shell $(CLANG) -print-runtime-dir 2>/dev/null)))
 fuzz-flags := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
@@ -32,7 +33,8 @@ $(fuzz-programs): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%_fuzz.o $(fuzz-lib)
 -include $(wildcard $(O)/fuzz/lib/*.d $(O)/fuzz/userspace/*.d $(O)/fuzz/tests/fuzz/*.d)
 
 .PHONY: fuzz
-fuzz: $(fuzz-programs) $(O)/tests/lib/vectors $(O)/tests/core/verdict_test $(O)/tests/agent/dns_test
+fuzz: $(fuzz-programs) $(O)/tests/lib/vectors $(O)/tests/core/verdict_test $(O)/tests/agent/dns_test \
+		$(O)/tests/profile/sign_test
 	$(Q)tests/fuzz/seeds $(O) $(O)/fuzz/seeds
 	$(Q)set -e; for t in $(fuzz-names); do \
 		mkdir -p $(O)/fuzz/corpus/$$t; \

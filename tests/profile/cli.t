@@ -169,6 +169,16 @@ done
 agent "$tmp/signed" "$ca"
 check "with one it takes a signed profile" runs
 stop agent
+# shellcheck disable=SC2086
+jq '.serial = 7' "$sample" >"$tmp/7.json" && profile sign "$tmp/7.json" $maker -o "$tmp/7"
+agent "$tmp/7" "$ca"
+check "and one with a higher serial" runs
+stop agent
+agent "$tmp/signed" "$ca"
+refuses "after which it does not go back" "signed: has serial 0, and 7 was used before for demo-sensor 1.0.0"
+agent "$tmp/signed"
+check "unless nobody needs to have signed it" runs
+stop agent
 agent "$sample" "$ca"
 refuses "but none that is not signed" "profile.json: is not signed"
 agent "$tmp/by-dev1" "$ca"

@@ -314,8 +314,44 @@ static void clean(void)
 		pki_free(all[i]);
 }
 
-int main(void)
+/* For the fuzzer: the written, the CBOR and the signed form of a profile with all there is. */
+static int print_seeds(void)
 {
+	static const char text[] =
+		"{\"model\":\"m\",\"firmware\":\"1\",\"maker\":\"x\",\"serial\":7,"
+		"\"valid_from\":\"2026-01-01T00:00:00Z\",\"valid_until\":\"2027-01-01T00:00:00Z\","
+		"\"margin_percent\":150,\"outside\":{\"60\":{\"flows\":1}},\"channels\":[{\"name\":"
+		"\"a\",\"proto\":\"tcp\",\"ports\":[1,\"2-3\"],\"remote\":[\"any\",\"local\",\"dns\","
+		"\"192.0.2.0/24\",\"2001:db8::1\",\"name:*.a.example\"],\"opener\":\"remote\","
+		"\"envelope\":{\"1\":{\"packets\":1},\"60\":{\"size_min\":40,\"size_max\":99},"
+		"\"3600\":{\"new_destinations\":3}},\"answers\":false,\"walk\":{\"limit\":1,\"up\":1,"
+		"\"down\":1},\"sum\":{\"flows\":{\"rate\":1,\"limit\":2},\"bytes\":{\"rate\":3,"
+		"\"limit\":4}}}]}";
+	uint8_t cbor[2048];
+	long n, m;
+
+	if (hg_profile_parse(text, strlen(text), &p, err, sizeof(err)))
+		return 1;
+	maker = pki_make(NULL, &(struct pki_request){ .cn = "Maker" });
+	n = hg_profile_encode(&p, cbor, sizeof(cbor));
+	m = hg_profile_sign(&p, maker.cert, maker.key, signed_form, sizeof(signed_form));
+	for (size_t i = 0; text[i]; i++)
+		printf("%02x", (unsigned char)text[i]);
+	putchar('\n');
+	for (long i = 0; i < n; i++)
+		printf("%02x", cbor[i]);
+	putchar('\n');
+	for (long i = 0; i < m; i++)
+		printf("%02x", signed_form[i]);
+	putchar('\n');
+	pki_free(&maker);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "seeds"))
+		return print_seeds();
 	make();
 	whose();
 	named();

@@ -90,6 +90,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ BOOL(guard, required, "yes", "do not run without the guard on these interfaces") },
 	{ ENUM(guard, mode, "auto", guard_modes, "where inbound packets are seen") },
 	{ ENUM(guard, policy, "initiated", guard_policies, "what is let in") },
+	{ BOOL(guard, confine, "no", "let out only what the profile or a peer explains") },
+	{ BOOL(guard, police, "no", "drop what a channel sends over its bounds of a second") },
 	{ STRING(guard, pin_dir, "/sys/fs/bpf/heliograph",
 		 "where the guard is pinned, on a bpffs") },
 	{ STRING(guard, object, HG_BPFDIR "/heliograph.bpf.o", "the guard's programs") },

@@ -53,6 +53,7 @@ struct hg_agent_conf {
 		bool required;
 		int mode;   /* enum hg_guard_mode */
 		int policy; /* enum hg_policy */
+		bool confine, police;
 		char *pin_dir;
 		char *object;
 		struct hg_conf_list trusted;

@@ -162,7 +162,9 @@ static void print_guard(const json_t *guard)
 		printf("guard     OFF: %s\n", str(guard, "error"));
 		return;
 	}
-	printf("guard     %s on", str(guard, "policy"));
+	printf("guard     %s%s%s on", str(guard, "policy"),
+	       json_is_true(json_object_get(guard, "confine")) ? ", confine" : "",
+	       json_is_true(json_object_get(guard, "police")) ? ", police" : "");
 	for (i = 0; i < json_array_size(list); i++) {
 		one = json_array_get(list, i);
 		printf(" %s (%s)", str(one, "name"), str(one, "mode"));

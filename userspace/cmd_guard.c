@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph guard on|off|status|policy|flows|probe`: the guard without the agent. It works on
- * what is pinned in the kernel, so it sees and changes the same guard as an agent that runs.
+ * `heliograph guard on|off|status|policy|confine|police|flows|probe`: the guard without the agent.
+ * It works on what is pinned in the kernel, so it sees and changes the same guard as an agent that runs.
  */
 #include "cmd_guard.h"
 
@@ -165,6 +165,8 @@ static void counters_print(const struct status *s, bool drops)
 static void status_print(const struct status *s)
 {
 	printf("policy   %s\n", hg_policy_name(s->config.policy));
+	printf("confine  %s\n", s->config.flags & HG_GUARD_CONFINE ? "yes" : "no");
+	printf("police   %s\n", s->config.flags & HG_GUARD_POLICE ? "yes" : "no");
 	for (size_t i = 0; i < s->n_interfaces; i++)
 		printf("%-8s %s\n", s->interfaces[i].name, interface_state(&s->interfaces[i]));
 	printf("flows   ");
@@ -196,11 +198,12 @@ static void status_print_json(const struct status *s)
 	for (unsigned int r = 0; r < HG_REASON_MAX; r++)
 		json_object_set_new(is_drop(r) ? drop : pass, hg_reason_name(r),
 				    json_integer(s->counters[r]));
-	all = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "host", host->name,
-			"policy", hg_policy_name(s->config.policy), "generation",
-			s->config.generation, "peers", s->config.n_peers, "rules",
-			s->config.n_rules, "interfaces", interfaces, "flows", flows, "passed", pass,
-			"dropped", drop);
+	all = json_pack("{s:s, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "host",
+			host->name, "policy", hg_policy_name(s->config.policy), "confine",
+			s->config.flags & HG_GUARD_CONFINE, "police",
+			s->config.flags & HG_GUARD_POLICE, "generation", s->config.generation,
+			"peers", s->config.n_peers, "rules", s->config.n_rules, "interfaces",
+			interfaces, "flows", flows, "passed", pass, "dropped", drop);
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(all);
@@ -252,6 +255,34 @@ static int guard_policy(void *ctx, int argc, char **argv)
 		ret = host->set_policy(g, policy);
 	host->close(g);
 	return ret ? failed_on_pinned(ret, "policy", err) : HG_EXIT_OK;
+}
+
+static int switch_flag(const struct hg_agent_conf *conf, int argc, char **argv, __u32 flag)
+{
+	bool on = argc == 2 && !strcmp(argv[1], "yes");
+	struct hg_guard *g = NULL;
+	char err[512] = "", form[32];
+	int ret;
+
+	if (!on && (argc != 2 || strcmp(argv[1], "no"))) {
+		snprintf(form, sizeof(form), "%s yes|no", argv[0]);
+		return usage(form);
+	}
+	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	if (!ret)
+		ret = host->set_flag(g, flag, on);
+	host->close(g);
+	return ret ? failed_on_pinned(ret, argv[0], err) : HG_EXIT_OK;
+}
+
+static int guard_confine(void *ctx, int argc, char **argv)
+{
+	return switch_flag(ctx, argc, argv, HG_GUARD_CONFINE);
+}
+
+static int guard_police(void *ctx, int argc, char **argv)
+{
+	return switch_flag(ctx, argc, argv, HG_GUARD_POLICE);
 }
 
 struct flows_out {
@@ -356,6 +387,10 @@ const struct hg_subcommand hg_guard_subcommands[] = {
 	{ "guard off", "", "take the guard away", guard_off },
 	{ "guard status", "[--json]", "interfaces, policy, flow tables, counters", guard_status },
 	{ "guard policy", "NAME", "monitor, initiated or sealed", guard_policy },
+	{ "guard confine", "WHETHER", "yes or no: only what the profile has gets out",
+	  guard_confine },
+	{ "guard police", "WHETHER", "yes or no: what exceeds the profile is dropped",
+	  guard_police },
 	{ "guard flows", "[--json]", "the flows that the device has opened", guard_flows },
 	{ "guard probe", "", "try whether this kernel takes the guard", guard_probe },
 	{ 0 },

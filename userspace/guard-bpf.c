@@ -263,6 +263,7 @@ const struct hg_guard_ops hg_guard_bpf = {
 	.interfaces = interfaces,
 	.get_config = hg_maps_get_config,
 	.set_policy = hg_maps_set_policy,
+	.set_flag = hg_maps_set_flag,
 	.set_profile = hg_maps_set_profile,
 	.counters = hg_maps_counters,
 	.windows = hg_maps_windows,

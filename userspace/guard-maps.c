@@ -103,6 +103,20 @@ int hg_maps_set_policy(struct hg_guard *g, enum hg_policy policy)
 	return ret;
 }
 
+int hg_maps_set_flag(struct hg_guard *g, __u32 flag, bool on)
+{
+	struct hg_guard_config c;
+	struct hg_pins p;
+	int ret = config_lock(g, &p, &c);
+
+	if (ret)
+		return ret;
+	c.flags = on ? c.flags | flag : c.flags & ~flag;
+	ret = config_write(g->maps, &c);
+	hg_pins_unlock(&p);
+	return ret;
+}
+
 static int bank_fill(int fd, unsigned int bank, const void *rows, size_t n, size_t row_size,
 		     unsigned int max)
 {

@@ -76,6 +76,8 @@ struct hg_guard_ops {
 	int (*interfaces)(struct hg_guard *g, struct hg_guard_interface *list, size_t *n);
 	int (*get_config)(struct hg_guard *g, struct hg_guard_config *config);
 	int (*set_policy)(struct hg_guard *g, enum hg_policy policy);
+	/* Switches one of HG_GUARD_CONFINE and HG_GUARD_POLICE. */
+	int (*set_flag)(struct hg_guard *g, __u32 flag, bool on);
 
 	/* Replace peers and rules as one step: a packet sees the old set or the new one. */
 	int (*set_profile)(struct hg_guard *g, const struct hg_peer *peers, size_t n_peers,

@@ -326,6 +326,18 @@ static int start_detector(struct hg_watch *w)
 	return 0;
 }
 
+/* Both hold traffic against a profile. */
+static void check_profile(const struct hg_agent_conf *c)
+{
+	if (c->profile.file)
+		return;
+	if (c->guard.confine)
+		hg_warn("guard: confine without [profile] file: only mirror, collector, name and "
+			"time servers can be reached");
+	if (c->guard.police)
+		hg_warn("guard: police without [profile] file: there are no bounds to hold");
+}
+
 static int start_guard(struct hg_watch *w, char *err, size_t err_size)
 {
 	int ret = attach(w, err, err_size);
@@ -415,8 +427,10 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 		ret = load_profile(w, err, err_size);
 	if (!ret && c->guard.interfaces.count)
 		ret = follow_links(w);
-	if (!ret && c->guard.interfaces.count)
+	if (!ret && c->guard.interfaces.count) {
+		check_profile(c);
 		ret = start_guard(w, err, err_size);
+	}
 	if (!ret && c->collector.host)
 		ret = start_sender(w, err, err_size);
 	if (!ret && w->profile && w->guard)
@@ -504,11 +518,13 @@ json_t *hg_watch_guard_status(struct hg_watch *w)
 		else if (i != HG_PASS_OUT)
 			passed += counters[i];
 	}
-	return json_pack("{s:s, s:o, s:I, s:I, s:o, s:I, s:s}", "policy",
-			 hg_policy_name(config.policy), "interfaces", interfaces_json(w), "passed",
-			 (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons", reasons,
-			 "episodes", (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0),
-			 "error", w->guard_error);
+	return json_pack("{s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:s}", "policy",
+			 hg_policy_name(config.policy), "confine", config.flags & HG_GUARD_CONFINE,
+			 "police", config.flags & HG_GUARD_POLICE, "interfaces", interfaces_json(w),
+			 "passed", (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons",
+			 reasons, "episodes",
+			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "error",
+			 w->guard_error);
 }
 
 json_t *hg_watch_alarm_status(struct hg_watch *w)

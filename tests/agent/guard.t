@@ -114,6 +114,36 @@ stop agent
 check "an agent that is stopped leaves it on" refused net 10.9.0.2
 
 conf "interface = eth0
+confine = yes
+police = yes"
+agent
+check "confine and police: told by the agent's status" wait_for 10 says "initiated, confine, police on eth0"
+check "without a profile confine is said to leave peers only" grep -q 'confine without \[profile\]' "$tmp/agent.log"
+check "and police to have nothing to hold" grep -q 'police without \[profile\]' "$tmp/agent.log"
+check "confine: the mirror can be reached" connects 4646
+check "confine: others cannot" cannot 8080
+refusals() { hg guard status --json | jq -e ".dropped.$1 > 0" >"$tmp/out"; }
+check "confine: that is counted by its reason" refusals confined
+shows() { hg guard status | grep -q "^$1 *$2\$"; }
+check "guard status shows confine" shows confine yes
+check "and police" shows police yes
+check "guard confine no" hg guard confine no
+check "is shown" shows confine no
+check "and lets out again" connects 8080
+check "police was left alone" shows police yes
+check "guard police no" hg guard police no
+check "is shown in JSON" sh -c "nsenter --net=/run/netns/$(ns dev) $HG_BUILD/heliograph -c $tmp/conf guard status --json |
+	jq -e '.police == false and .confine == false' >'$tmp/out'"
+says_usage() { hg guard "$@" >"$tmp/out" 2>&1; [ $? = 2 ] && grep -q 'yes|no' "$tmp/out"; }
+check "guard confine maybe: usage" says_usage confine maybe
+check "guard police: usage" says_usage police
+check "guard confine yes" hg guard confine yes
+check "is shown" shows confine yes
+hg guard policy monitor
+check "under monitor nothing is held" connects 8080
+stop agent
+
+conf "interface = eth0
 policy = sealed"
 agent
 check "sealed: the next agent brings another policy" wait_for 10 says "sealed on eth0"

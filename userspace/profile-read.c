@@ -286,16 +286,13 @@ static int read_remotes(struct reader *r, const json_t *v)
 	return 0;
 }
 
-/* A word of two, the first of which is the default; *second says which. */
-static int read_choice(struct reader *r, const json_t *v, const char *const words[2], bool *second)
+static int read_opener(struct reader *r, const json_t *v, struct hg_profile_channel *ch)
 {
 	const char *s = json_string_value(v);
 
-	if (!v)
-		return 0;
-	if (!s || (strcmp(s, words[0]) && strcmp(s, words[1])))
-		return fail(r, "must be \"%s\" or \"%s\"", words[0], words[1]);
-	*second = !strcmp(s, words[1]);
+	if (v && (!s || (strcmp(s, "device") && strcmp(s, "remote"))))
+		return fail(r, "must be \"device\" or \"remote\"");
+	ch->remote_opens = v && !strcmp(s, "remote");
 	return 0;
 }
 
@@ -367,8 +364,6 @@ static int read_channel_name(struct reader *r, const json_t *v, struct hg_profil
 static int read_part(struct reader *r, const char *key, const json_t *v,
 		     struct hg_profile_channel *ch)
 {
-	static const char *const openers[] = { "device", "remote" };
-
 	if (!strcmp(key, "proto"))
 		return read_proto(r, v, ch);
 	if (!strcmp(key, "ports"))
@@ -376,7 +371,7 @@ static int read_part(struct reader *r, const char *key, const json_t *v,
 	if (!strcmp(key, "remote"))
 		return read_remotes(r, v);
 	if (!strcmp(key, "opener"))
-		return read_choice(r, v, openers, &ch->remote_opens);
+		return read_opener(r, v, ch);
 	if (!strcmp(key, "answers"))
 		return read_answers(r, v, ch);
 	if (!strcmp(key, "walk"))

@@ -8,7 +8,7 @@ fuzz-programs := $(addprefix $(O)/fuzz/,$(fuzz-names))
 fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o alarm-payload.o cbor.o cborjson.o conf.o \
 	conf-value.o cose.o nearest.o tls.o wire.o wire-element.o)
 fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o profile.o profile-read.o \
-	profile-write.o profile-text.o profile-compile.o)
+	profile-write.o profile-text.o profile-compile.o profile-sign.o)
 fuzz-libs := -ljansson $(conf-libs) $(ssl-libs)
 fuzz-runtime := $(wildcard $(addsuffix /libclang_rt.fuzzer*,$(shell $(CLANG) -print-runtime-dir 2>/dev/null)))
 fuzz-flags := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g

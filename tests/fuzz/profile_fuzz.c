@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../userspace/profile-compile.h"
+#include "../../userspace/profile-sign.h"
 
 static struct hg_profile p, again;
 static struct hg_compiled compiled;
@@ -66,6 +67,17 @@ static void guard(void)
 		holds(!strcmp(compiled.channels[number[i]], p.channels[i].name));
 }
 
+/* Of what is signed the certificate inside is looked at; its signature is hardly ever good. */
+static void signature(const uint8_t *data, size_t size)
+{
+	char err[512] = "", signer[64];
+	int ret = hg_profile_open(data, size, NULL, &again, err, sizeof(err));
+
+	hg_profile_signer(data, size, signer, sizeof(signer));
+	holds(strlen(signer) < sizeof(signer));
+	holds(ret ? ret < 0 && *err : !memcmp(&p, &again, sizeof(p)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char err[256] = "";
@@ -82,6 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	holds(!*err);
+	if (data[0] == HG_PROFILE_SIGNED)
+		signature(data, size);
 	forms();
 	guard();
 	return 0;

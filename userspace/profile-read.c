@@ -463,11 +463,17 @@ static int read_head(struct reader *r, const json_t *root)
 static int read_profile(struct reader *r, const json_t *root)
 {
 	static const char *const keys[] = {
-		"model",       "firmware",	 "maker",   "serial",	"valid_from",
-		"valid_until", "margin_percent", "outside", "channels", NULL
+		"model",	  "firmware", "maker",	  "serial", "valid_from", "valid_until",
+		"margin_percent", "outside",  "channels", "mud",    NULL
 	};
-	const json_t *outside = json_object_get(root, "outside");
+	const json_t *outside = json_object_get(root, "outside"),
+		     *mud = json_object_get(root, "mud");
 
+	/* What `heliograph profile export-mud` takes over; mud-export.c reads it. */
+	if (mud && !json_is_object(mud)) {
+		enter(r, ".mud");
+		return fail(r, "must be an object");
+	}
 	if (only_keys(r, root, keys) || read_head(r, root) ||
 	    (outside && read_envelope(r, outside, "outside", &r->p.outside)))
 		return -EINVAL;

@@ -83,6 +83,8 @@ class Schema:
             low, high, key = 1, 1, None
             if self.next("?"):
                 low = 0
+            elif self.next("*"):
+                low, high = 0, None
             elif re.fullmatch(r"\d+\*\d+", self.tokens[self.at]):
                 low, high = map(int, self.take().split("*"))
             t = self.type()
@@ -154,7 +156,10 @@ class Schema:
         if type(v) is not dict:
             return f"{at}: {v!r} is no map"
         left = dict(v)
-        for low, _, key, t in self.flat(entries):
+        for low, high, key, t in self.flat(entries):
+            if high is None:  # * tstr => any
+                left = {k: x for k, x in left.items() if type(k) is not BASIC[key]}
+                continue
             if key not in left and low:
                 return f"{at}.{key}: is missing"
             wrong = self.check(t, left.pop(key), f"{at}.{key}") if key in left else None

@@ -49,7 +49,7 @@ CHANNEL = {
 ALL = {
     "model": "cam", "firmware": "2.1", "maker": "Example", "serial": 9007199254740991,
     "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2031-12-31T23:59:59+02:00", "margin_percent": 150,
-    "outside": {"60": {"flows": 1}}, "channels": [CHANNEL],
+    "outside": {"60": {"flows": 1}}, "channels": [CHANNEL], "mud": {"header": {}},
 }
 sample = json.load(open(TOP + "/package/profile.json", encoding="utf-8"))
 for name, value in (("the sample", sample), ("all that there is", ALL)):

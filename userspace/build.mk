@@ -11,7 +11,9 @@ profile-libs := -ljansson $(ssl-libs) -lm
 
 # The command line's `profile`.
 profile-cmds := $(addprefix userspace/,cmd_profile.c cmd_profile_diff.c cmd_profile_sign.c \
-	cmd_profile_compile.c)
+	cmd_profile_compile.c cmd_profile_mud.c)
+mud-srcs := $(addprefix userspace/,mud-read.c mud-ace.c mud-remote.c mud-grant.c mud-entry.c \
+	mud-import.c mud-export.c)
 
 # Captures, for `heliograph profile`.
 capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c \
@@ -30,7 +32,7 @@ $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
-	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(guard-srcs) \
+	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(mud-srcs) $(guard-srcs) \
 	$(capture-cmd-srcs),$(guard-libs) $(conf-libs) $(profile-libs) -lpcap))
 
 # For applications of others: a shared and a static library with the names of libheliograph.h only.

@@ -10,6 +10,7 @@
 #include "cmd_guard.h"
 #include "cmd_profile.h"
 #include "cmd_profile_capture.h"
+#include "cmd_profile_mud.h"
 
 #define SUBCOMMANDS_MAX 48
 
@@ -57,6 +58,7 @@ int main(int argc, char **argv)
 	join(subcommands, hg_guard_subcommands);
 	join(subcommands, hg_profile_subcommands);
 	join(subcommands, hg_capture_subcommands);
+	join(subcommands, hg_profile_mud_subcommands);
 	first = hg_program_options(&program, argc, argv, set_option, &cli, &path);
 	if (first < 0)
 		return HG_EXIT_USAGE;

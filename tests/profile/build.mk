@@ -8,3 +8,5 @@ test-libs-tests/profile/sign_test := $(profile-libs)
 test-srcs-tests/profile/replay_test := tests/profile/pcapgen.c $(replay-srcs) userspace/episodes.c \
 	userspace/profile-text.c userspace/guard-common.c
 test-libs-tests/profile/replay_test := -lpcap $(ssl-libs)
+test-srcs-tests/profile/mud_test := $(mud-srcs) $(profile-srcs)
+test-libs-tests/profile/mud_test := $(profile-libs)

@@ -8,7 +8,8 @@ fuzz-programs := $(addprefix $(O)/fuzz/,$(fuzz-names))
 fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o alarm-payload.o cbor.o cborjson.o conf.o \
 	conf-value.o cose.o nearest.o tls.o wire.o wire-element.o)
 fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o profile.o profile-read.o \
-	profile-write.o profile-text.o profile-compile.o profile-sign.o)
+	profile-write.o profile-text.o profile-compile.o profile-sign.o mud-read.o mud-ace.o \
+	mud-remote.o mud-grant.o mud-entry.o mud-import.o mud-export.o)
 fuzz-libs := -ljansson $(conf-libs) $(ssl-libs)
 fuzz-runtime := $(wildcard $(addsuffix /libclang_rt.fuzzer*,$(shell $(CLANG) -print-runtime-dir 2>/dev/null)))
 fuzz-flags := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
@@ -34,7 +35,7 @@ $(fuzz-programs): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%_fuzz.o $(fuzz-lib)
 
 .PHONY: fuzz
 fuzz: $(fuzz-programs) $(O)/tests/lib/vectors $(O)/tests/core/verdict_test $(O)/tests/agent/dns_test \
-		$(O)/tests/profile/sign_test
+		$(O)/tests/profile/sign_test $(O)/tests/profile/mud_test
 	$(Q)tests/fuzz/seeds $(O) $(O)/fuzz/seeds
 	$(Q)set -e; for t in $(fuzz-names); do \
 		mkdir -p $(O)/fuzz/corpus/$$t; \

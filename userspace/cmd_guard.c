@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * `heliograph guard on|off|status|policy|confine|police|flows|probe`: the guard without the agent.
- * It works on what is pinned in the kernel, so it sees and changes the same guard as an agent that runs.
+ * It works on what is pinned in the kernel, so it sees and changes the same guard as an agent that
+ * runs.
  */
 #include "cmd_guard.h"
 

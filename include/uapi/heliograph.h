@@ -17,8 +17,9 @@
  *   events     new flows, scores, DNS answers: each begins with a struct hg_event  ring buffer
  *
  * The maps of peers, rules and bounds have two banks: 2 * HG_PEERS_MAX, 2 * HG_RULES_MAX, 2 *
- * HG_CHANNELS_MAX entries. Entries generation & 1 times the maximum and up are in force; a peer of role 0 and a rule of channel 0
- * end a bank. Who changes them writes the whole other bank, then counts the generation up.
+ * HG_CHANNELS_MAX entries. Entries generation & 1 times the maximum and up are in force; a peer of
+ * role 0 and a rule of channel 0 end a bank. Who changes them writes the whole other bank, then
+ * counts the generation up.
  */
 #ifndef _UAPI_HELIOGRAPH_H
 #define _UAPI_HELIOGRAPH_H

@@ -26,7 +26,7 @@ store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
 	store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
-	detect.c targets.c alarm.c) $(profile-srcs) $(store-srcs) $(guard-srcs)
+	detect.c targets.c alarm.c answers.c dns.c names.c) $(profile-srcs) $(store-srcs) $(guard-srcs)
 
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))

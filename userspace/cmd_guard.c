@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph guard on|off|status|policy|confine|police|flows|probe`: the guard without the agent.
- * It works on what is pinned in the kernel, so it sees and changes the same guard as an agent that
- * runs.
+ * `heliograph guard on|off|status|policy|confine|police|flows|names|probe`: the guard without the
+ * agent. It works on what is pinned in the kernel, so it sees and changes the same guard as an
+ * agent that runs.
  */
 #include "cmd_guard.h"
 
@@ -365,6 +365,56 @@ static int guard_flows(void *ctx, int argc, char **argv)
 	return ret ? failed_on_pinned(ret, "flows", err) : HG_EXIT_OK;
 }
 
+static int bound_print(void *ctx, const struct hg_addr *addr, const struct hg_bound *b)
+{
+	json_t *list = ctx, *channels = json_array();
+	char text[INET6_ADDRSTRLEN];
+	int n = 0;
+
+	hg_addr_print(addr, text);
+	if (!list)
+		printf("%s channels", text);
+	for (int c = 0; c < HG_CHANNELS_MAX; c++) {
+		if (!(b->channels >> c & 1))
+			continue;
+		json_array_append_new(channels, json_integer(c));
+		if (!list)
+			printf("%s%d", n++ ? "," : " ", c);
+	}
+	if (!list)
+		puts(n ? "" : " none");
+	else
+		json_array_append_new(list, json_pack("{s:s, s:O}", "address", text, "channels",
+						      channels));
+	json_decref(channels);
+	return 0;
+}
+
+static int guard_names(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	int json = wants_json(argc, argv);
+	struct hg_guard *g = NULL;
+	json_t *list;
+	char err[512] = "";
+	int ret;
+
+	if (json < 0)
+		return usage("names [--json]");
+	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	if (ret)
+		return failed_on_pinned(ret, "names", err);
+	list = json ? json_array() : NULL;
+	ret = host->bound(g, bound_print, list);
+	host->close(g);
+	if (!ret && json) {
+		json_dumpf(list, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(list);
+	return ret ? failed_on_pinned(ret, "names", err) : HG_EXIT_OK;
+}
+
 static int guard_probe(void *ctx, int argc, char **argv)
 {
 	const struct hg_agent_conf *conf = ctx;
@@ -393,6 +443,7 @@ const struct hg_subcommand hg_guard_subcommands[] = {
 	{ "guard police", "WHETHER", "yes or no: what exceeds the profile is dropped",
 	  guard_police },
 	{ "guard flows", "[--json]", "the flows that the device has opened", guard_flows },
+	{ "guard names", "[--json]", "addresses that DNS answers have named", guard_names },
 	{ "guard probe", "", "try whether this kernel takes the guard", guard_probe },
 	{ 0 },
 };

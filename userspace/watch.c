@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Guard, profile, detector and alarm sender as one part of the agent. Peers are what the
+ * Guard, profile, names, detector and alarm sender as one part of the agent. Peers are what the
  * configuration names by address, and what names resolve to as the agent learns it; the guard gets
  * them anew only when they differ. When a link changes, and every TICK_S, the guard's attachment is
  * looked at: an interface that came back, or whose programs somebody took away, is guarded again.
@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "agent.h"
 #include "alarm.h"
+#include "answers.h"
 #include "detect.h"
 #include "guard-conf.h"
 #include "model.h"
@@ -37,6 +38,7 @@ struct hg_watch {
 	char guard_error[256];
 	struct hg_compiled *profile; /* NULL: none */
 	struct hg_detect *detect;
+	struct hg_answers *answers;	/* NULL: no guard or no profile is configured */
 	struct hg_alarm_sender *sender; /* NULL: no collector */
 	struct event *tick;
 	int link_fd; /* tells of links that come, go and change */
@@ -118,6 +120,8 @@ static int attach(struct hg_watch *w, char *err, size_t err_size)
 		hg_info("guard: %s: %s, %s", o.interfaces[i].name, hg_policy_name(o.config.policy),
 			hg_guard_mode_name(o.interfaces[i].got));
 	update_peers(w, true);
+	if (w->answers)
+		hg_answers_set_guard(w->answers, g);
 	return 0;
 }
 
@@ -219,6 +223,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	keep_attached(w);
 	update_peers(w, false);
 	find_collector(w);
+	if (w->answers)
+		hg_answers_tick(w->answers, hg_uptime_ms() / 1000);
 }
 
 /* What changed does not matter: all interfaces are looked at. */
@@ -308,6 +314,28 @@ static int start_sender(struct hg_watch *w, char *err, size_t err_size)
 	return w->sender ? 0 : -EINVAL;
 }
 
+static void on_dns_answer(void *ctx, const struct hg_answer_event *e)
+{
+	struct hg_watch *w = ctx;
+
+	if (w->answers)
+		hg_answers_take(w->answers, e, hg_uptime_ms() / 1000);
+}
+
+/* Before the guard: the names are to be there when it is given the profile. */
+static int start_answers(struct hg_watch *w)
+{
+	char file[4096];
+	int n = snprintf(file, sizeof(file), "%s.names", w->agent->conf.agent.socket);
+
+	w->answers = hg_answers_new(host, n < (int)sizeof(file) ? file : NULL,
+				    hg_uptime_ms() / 1000);
+	if (!w->answers)
+		return -ENOMEM;
+	hg_answers_set_profile(w->answers, w->profile);
+	return 0;
+}
+
 static int start_detector(struct hg_watch *w)
 {
 	struct hg_detect_options o = {
@@ -316,6 +344,7 @@ static int start_detector(struct hg_watch *w)
 		.guard = w->guard,
 		.profile = w->profile,
 		.alarm = on_alarm,
+		.answer = on_dns_answer,
 		.ctx = w,
 	};
 
@@ -427,6 +456,8 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 		ret = load_profile(w, err, err_size);
 	if (!ret && c->guard.interfaces.count)
 		ret = follow_links(w);
+	if (!ret && c->guard.interfaces.count && w->profile)
+		ret = start_answers(w);
 	if (!ret && c->guard.interfaces.count) {
 		check_profile(c);
 		ret = start_guard(w, err, err_size);
@@ -451,6 +482,7 @@ void hg_watch_free(struct hg_watch *w)
 		return;
 	hg_lookup_cancel(w->lookup);
 	hg_detect_free(w->detect);
+	hg_answers_free(w->answers);
 	hg_alarm_sender_free(w->sender);
 	if (w->tick)
 		event_free(w->tick);
@@ -518,12 +550,13 @@ json_t *hg_watch_guard_status(struct hg_watch *w)
 		else if (i != HG_PASS_OUT)
 			passed += counters[i];
 	}
-	return json_pack("{s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:s}", "policy",
+	return json_pack("{s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:o, s:s}", "policy",
 			 hg_policy_name(config.policy), "confine", config.flags & HG_GUARD_CONFINE,
 			 "police", config.flags & HG_GUARD_POLICE, "interfaces", interfaces_json(w),
 			 "passed", (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons",
 			 reasons, "episodes",
-			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "error",
+			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "names",
+			 w->answers ? hg_answers_status(w->answers) : json_null(), "error",
 			 w->guard_error);
 }
 

@@ -15,3 +15,6 @@ test-libs-tests/agent/captures_test := $(profile-libs) $(event-libs) $(ssl-libs)
 test-srcs-tests/agent/dns_test := userspace/dns.c
 test-libs-tests/agent/dns_test := -lpcap
 test-srcs-tests/agent/names_test := userspace/names.c
+test-srcs-tests/agent/answers_test := $(addprefix userspace/,answers.c dns.c names.c guard-conf.c \
+	guard-common.c agent-conf.c)
+test-libs-tests/agent/answers_test := -ljansson $(conf-libs)

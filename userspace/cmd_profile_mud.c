@@ -53,7 +53,7 @@ static int write_file(const char *path, const json_t *root)
 		fprintf(stderr, "heliograph: %s: %s\n", path, strerror(errno));
 		return HG_EXIT_FAILED;
 	}
-	good = !json_dumpf(root, f, JSON_INDENT(2)) && fputc('\n', f) != EOF && !fflush(f);
+	good = !json_dumpf(root, f, HG_MUD_DUMP) && fputc('\n', f) != EOF && !fflush(f);
 	if (path && fclose(f))
 		good = false;
 	if (good)
@@ -135,6 +135,8 @@ static json_t *load(const char *path)
 	} else {
 		p = hg_cmd_profile_load(path);
 		root = p ? hg_profile_to_json(p) : NULL;
+		if (p && !root)
+			hg_cmd_no_memory();
 		free(p);
 	}
 	free(text);

@@ -99,6 +99,8 @@ struct hg_mud {
 
 /* -EINVAL, with "PATH: text" in the caller's err. */
 __attribute__((format(printf, 2, 3))) int hg_mud_fail(struct hg_mud *m, const char *fmt, ...);
+/* Whether what was made is small enough to be read again, in the form of HG_MUD_DUMP. */
+int hg_mud_check_size(struct hg_mud *m, const json_t *root, const char *what, size_t max);
 /* Appends "PATH: text" to the notes. */
 __attribute__((format(printf, 3, 4))) void hg_mud_note(struct hg_mud *m, const char *path,
 						       const char *fmt, ...);

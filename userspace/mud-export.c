@@ -468,7 +468,8 @@ static json_t *make_file(struct export *ex, const json_t *profile,
 	again->err = ex->m.err;
 	again->err_size = ex->m.err_size;
 	again->notes = unused;
-	if (hg_mud_read(again, root))
+	if (hg_mud_check_size(&ex->m, root, "MUD file", HG_MUD_SIZE_MAX) ||
+	    hg_mud_read(again, root))
 		goto bad;
 	goto out;
 bad:

@@ -488,7 +488,8 @@ static json_t *import(struct import *im, const json_t *root, const struct hg_mud
 		json_object_set_new(profile, "model", json_string(o->model));
 	if (profile && o->firmware)
 		json_object_set_new(profile, "firmware", json_string(o->firmware));
-	if (profile && hg_profile_from_json(profile, &im->p, im->m.err, im->m.err_size)) {
+	if (profile && (hg_profile_from_json(profile, &im->p, im->m.err, im->m.err_size) ||
+			hg_mud_check_size(&im->m, profile, "profile", HG_PROFILE_SIZE_MAX))) {
 		json_decref(profile);
 		return NULL;
 	}

@@ -52,6 +52,17 @@ void hg_mud_note(struct hg_mud *m, const char *path, const char *fmt, ...)
 	json_array_append_new(m->notes, json_string(text));
 }
 
+int hg_mud_check_size(struct hg_mud *m, const json_t *root, const char *what, size_t max)
+{
+	size_t size = json_dumpb(root, NULL, 0, HG_MUD_DUMP) + 1; /* and a newline */
+
+	if (size <= max)
+		return 0;
+	hg_mud_leave(m, 0);
+	hg_mud_enter(m, "$");
+	return hg_mud_fail(m, "makes a %s of %zu bytes; at most %zu are taken", what, size, max);
+}
+
 size_t hg_mud_enter(struct hg_mud *m, const char *fmt, ...)
 {
 	size_t before = m->path_len, left = sizeof(m->path) - before;

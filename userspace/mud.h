@@ -13,6 +13,9 @@
 #define HG_MUD_SIZE_MAX (512 << 10) /* bytes of a MUD file */
 #define HG_MUD_ACES_MAX 2048	    /* entries of all access lists that the policies name */
 
+/* How json_dumpf() writes what these make: the limits on size hold for this form. */
+#define HG_MUD_DUMP JSON_INDENT(2)
+
 struct hg_mud_import_options {
 	const char *model, *firmware; /* NULL: what the file says */
 	bool lists_only;	      /* the extension object is not looked at */

@@ -401,7 +401,7 @@ static void bad(void)
 /* `n` entries to hosts of their own, with `ports`. */
 static char *many(unsigned int n, unsigned int networks, const char *ports)
 {
-	size_t size = 65536, len = 0;
+	size_t size = 1 << 18, len = 0;
 	char *text = malloc(size), *file;
 
 	for (unsigned int i = 0; text && i < n; i++)
@@ -414,7 +414,7 @@ static char *many(unsigned int n, unsigned int networks, const char *ports)
 				: "%s{\"name\":\"e%u\",\"matches\":{\"ipv4\":{"
 				  "\"ietf-acldns:dst-dnsname\":\"h%u.example\"},\"udp\":{%s}},"
 				  "\"actions\":{\"forwarding\":\"accept\"}}",
-			i ? "," : "", i, i, ports);
+			i ? "," : "", i, i % 250, ports);
 	file = file_of(text, "");
 	free(text);
 	return file;
@@ -441,6 +441,9 @@ static void limits(void)
 	ok(!p && strstr(err, "one rule too many"), "too many rules are refused: %s", err);
 	free(text);
 	json_decref(p);
+	text = many(900, 0, "\"x:unknown\":{\"a\":\"0123456789\"}");
+	ok(!import(text) && strstr(err, "bytes; at most 262144"), "too much to keep, too: %s", err);
+	free(text);
 	text = calloc(1, HG_MUD_SIZE_MAX + 2);
 	memset(text, ' ', HG_MUD_SIZE_MAX + 1);
 	ok(!import(text) && strstr(err, "larger than"), "a large file is refused: %s", err);

@@ -204,21 +204,32 @@ static json_t *json_targets(const struct hg_replayer_alarm *a)
 	return list;
 }
 
+static json_t *json_told(const struct hg_episode_record *e)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < e->n_told; i++)
+		json_array_append_new(list,
+				      json_pack("{so ss}", "time", json_time(e->told[i].time_ns),
+						"attack", hg_attack_text(e->told[i].attack)));
+	return list;
+}
+
 static json_t *json_episode(const struct test *t, const struct hg_episode_record *e)
 {
 	static const int windows[HG_WINDOWS] = { 1, 60, 3600 };
 	const struct hg_score_event *w = &e->worst.event;
 	char reason[HG_REASON_TEXT], worst[HG_REASON_TEXT];
 	json_t *o = json_pack(
-		"{so so so ss ss sb ss si sI sI ss ss si so}", "start", json_time(e->start_ns),
+		"{so so so ss ss sb ss si sI sI ss ss si so so}", "start", json_time(e->start_ns),
 		"end", e->end_ns ? json_time(e->end_ns) : json_null(), "hostile_since",
 		e->hostile_ns ? json_time(e->hostile_ns) : json_null(), "channel",
 		t->profile.channels[e->channel], "attack", hg_attack_text(w->attack), "hostile",
 		e->hostile_ns != 0, "feature", hg_alarm_feature_name(w->feature), "window",
 		w->window < HG_WINDOWS ? windows[w->window] : 0, "value", (json_int_t)w->value,
 		"bound", (json_int_t)w->bound, "reason", hg_event_reason(&e->first.event, reason),
-		"worst", hg_event_reason(w, worst), "alarms", (int)e->alarms, "targets",
-		json_targets(&e->worst));
+		"worst", hg_event_reason(w, worst), "alarms", (int)e->alarms, "told", json_told(e),
+		"targets", json_targets(&e->worst));
 
 	return o;
 }

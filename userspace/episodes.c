@@ -37,6 +37,15 @@ static struct hg_episode_record *new_episode(struct hg_episodes *e)
 	return &list[e->n++];
 }
 
+static void note_told(struct hg_episode_record *p, const struct hg_replayer_alarm *a)
+{
+	if (p->n_told == HG_EPISODE_TOLD_MAX ||
+	    (p->n_told && p->told[p->n_told - 1].attack == a->event.attack))
+		return;
+	p->told[p->n_told].time_ns = a->time_ns;
+	p->told[p->n_told++].attack = a->event.attack;
+}
+
 static void note_hostile(struct hg_episodes *e, struct hg_episode_record *p,
 			 const struct hg_replayer_alarm *a)
 {
@@ -63,6 +72,7 @@ static void begin_episode(struct hg_episodes *e, const struct hg_replayer_alarm 
 	p->first = p->worst = *a;
 	e->drift += !hg_attack_is_hostile(a->event.attack);
 	note_hostile(e, p, a);
+	note_told(p, a);
 	p->alarms = 1;
 }
 
@@ -83,6 +93,7 @@ void hg_episodes_add(struct hg_episodes *e, const struct hg_replayer_alarm *a)
 		return;
 	}
 	note_hostile(e, p, a);
+	note_told(p, a);
 	p->last_ns = a->time_ns;
 	p->alarms++;
 	if (is_worse(&a->event, &p->worst.event) ||

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include "replay.h"
 
-#define HG_EPISODES_MAX 10000 /* kept; more are counted */
+#define HG_EPISODES_MAX 10000  /* kept; more are counted */
+#define HG_EPISODE_TOLD_MAX 16 /* changes of class kept of each */
 
 struct hg_episode_record {
 	__u64 start_ns, end_ns; /* since 1970; end_ns 0: it lasted when the captures ended */
@@ -18,6 +19,11 @@ struct hg_episode_record {
 	__u64 hostile_ns;	/* when it was first told as hostile; 0: never */
 	unsigned int session, channel;
 	unsigned int alarms; /* told, without the end */
+	unsigned int n_told;
+	struct {
+		__u64 time_ns;
+		__u8 attack;
+	} told[HG_EPISODE_TOLD_MAX]; /* when it was told as what; each change */
 	struct hg_replayer_alarm first,
 		worst; /* worst: of hostile ones, what was most over its bound */
 };

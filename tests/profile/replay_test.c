@@ -263,6 +263,33 @@ static void test_alarm(void)
 	hg_episodes_exit(&t.episodes);
 }
 
+/* An episode that changes its class: each change is kept, with its time, up to the limit. */
+static void test_told(void)
+{
+	struct hg_replayer_alarm a = { .event = { .news = HG_EPISODE_START } };
+	struct hg_episodes e = { 0 };
+
+	for (unsigned int i = 0; i < 2 * HG_EPISODE_TOLD_MAX; i++) {
+		a.time_ns = 1000 + i;
+		a.event.attack = i / 2 % 2 ? HG_ATTACK_SYN_FLOOD : HG_ATTACK_DRIFT;
+		hg_episodes_add(&e, &a);
+		a.event.news = HG_EPISODE_MORE;
+	}
+	ok(e.n == 1 && e.hostile == 1 && !e.drift && e.list[0].hostile_ns == 1002,
+	   "drift that became a flood is hostile from then on");
+	ok(e.n == 1 && e.list[0].n_told == HG_EPISODE_TOLD_MAX &&
+		   e.list[0].told[0].attack == HG_ATTACK_DRIFT &&
+		   e.list[0].told[1].attack == HG_ATTACK_SYN_FLOOD &&
+		   e.list[0].told[1].time_ns == 1002 && e.list[0].told[15].time_ns == 1030,
+	   "each change of its class has its time");
+	for (unsigned int i = 0; i < 4; i++) {
+		a.event.attack = i % 2 ? HG_ATTACK_SYN_FLOOD : HG_ATTACK_DRIFT;
+		hg_episodes_add(&e, &a);
+	}
+	ok(e.n == 1 && e.list[0].n_told == HG_EPISODE_TOLD_MAX, "as many as are kept");
+	hg_episodes_exit(&e);
+}
+
 static void test_strangers(void)
 {
 	struct told t;
@@ -443,6 +470,7 @@ int main(void)
 {
 	test_counts();
 	test_alarm();
+	test_told();
 	test_strangers();
 	test_names();
 	test_silence();

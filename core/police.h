@@ -107,6 +107,15 @@ static hg_inline int hg_judge_profile(struct hg_host *h, const struct hg_packet 
 	return p->refused || hg_police_is_over(h, p) ? HG_DROP_POLICED : HG_PASS_OUT;
 }
 
+/* What gets out whatever the profile says, see above. */
+static hg_inline int hg_out_always(struct hg_host *h, const struct hg_packet *p)
+{
+	if (hg_asks_dhcp(p) && hg_addr_is_local(&p->key.remote) &&
+	    hg_rate_allows(h, HG_RATE_ASKING, hg_host_config(h)->config_rate, hg_host_seconds(h)))
+		return 1;
+	return p->kind <= HG_PACKET_MULTICAST && hg_out_trusts(h, &p->key.remote);
+}
+
 /* Sets reason and refused of a packet of the device: channel, roles, inside and held are set. */
 static hg_inline void hg_judge_out(struct hg_host *h, struct hg_packet *p)
 {
@@ -116,13 +125,7 @@ static hg_inline void hg_judge_out(struct hg_host *h, struct hg_packet *p)
 	if (!c->flags)
 		return;
 	p->reason = hg_judge_profile(h, p);
-	p->refused = 0;
-	if (p->reason == HG_PASS_OUT)
-		return;
-	if (hg_asks_dhcp(p) && hg_addr_is_local(&p->key.remote) &&
-	    hg_rate_allows(h, HG_RATE_ASKING, c->config_rate, hg_host_seconds(h)))
-		p->reason = HG_PASS_OUT;
-	else if (p->kind <= HG_PACKET_MULTICAST && hg_out_trusts(h, &p->key.remote))
+	if (p->reason != HG_PASS_OUT && hg_out_always(h, p))
 		p->reason = HG_PASS_OUT;
 	p->refused = hg_reason_refuses(c, p->reason);
 }

@@ -20,7 +20,9 @@ capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c
 	capture-peers.c)
 replay-srcs := $(capture-srcs) $(addprefix userspace/,replay.c dns.c names.c targets.c)
 capture-cmd-srcs := $(replay-srcs) $(addprefix userspace/,cmd_profile_capture.c cmd_profile_test.c \
-	episodes.c labels.c)
+	cmd_profile_learn.c \
+	episodes.c labels.c learn.c learn-minutes.c learn-endpoints.c learn-channels.c \
+	learn-envelope.c)
 
 store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
 	store-profile.c)

@@ -169,13 +169,15 @@ static void read_dns(struct finder *f, const struct payload *p, const struct hg_
 		     bool out)
 {
 	struct resolver *r = resolver_of(f, &packet->key.remote, out);
+	/* Where the publisher has cut payloads off, a datagram back is an answer. */
+	bool answer = p->n >= 12 ? p->at[2] & 0x80 : !out;
 
-	if (!r || p->n < 12)
+	if (!r)
 		return;
 	if (out)
-		r->asked += !(p->at[2] & 0x80);
+		r->asked += !answer;
 	else
-		r->answered += r->asked && p->at[2] & 0x80;
+		r->answered += r->asked && answer;
 }
 
 static struct payload payload_of(const struct hg_capture_packet *c, const struct hg_packet *p,

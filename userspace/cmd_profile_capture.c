@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "cmd_profile_learn.h"
 #include "cmd_profile_test.h"
 #include "guard.h"
 
@@ -158,6 +159,10 @@ const char *hg_cmd_time(__u64 time_ns, char out[static HG_CMD_TIME_TEXT])
 }
 
 const struct hg_subcommand hg_capture_subcommands[] = {
+	{ "profile learn",
+	  "CAPTURE... [-o OUT] [--model NAME] [--firmware NAME] [--maker NAME] "
+	  "[--exclude FROM/TO]... [--accept] " HG_CMD_CAPTURE_USAGE,
+	  "make a profile of captures", hg_cmd_profile_learn },
 	{ "profile test", "PROFILE CAPTURE... [--labels FILE] [--json] " HG_CMD_CAPTURE_USAGE,
 	  "what the guard would tell of captures", hg_cmd_profile_test },
 	{ 0 },

@@ -69,7 +69,7 @@ static hg_inline __u8 hg_attack_outside(const struct hg_score_event *e)
 {
 	const struct hg_sample *s = &e->sample;
 
-	/* Slow, lasting, answered, to hosts that no name led to: not what a new server looks like. */
+	/* Slow, lasting, answered, to hosts that no name led to: no new server looks like that. */
 	if (s->unnamed && e->destinations <= HG_ATTACK_FEW)
 		return HG_ATTACK_BOT_CONTROL;
 	return HG_ATTACK_DRIFT;

@@ -63,6 +63,7 @@ struct hg_score_state {
 	__u64 flows_then[HG_SCORE_LAG]; /* ring of readings of .flows */
 	__u64 unanswered;		/* greatest flows(t - LAG) - answered(t) so far */
 	__u64 sum_flows, sum_bytes;	/* times 60 */
+	__u64 id;			/* of the channel that all this is of; 0: none yet */
 	__u32 minute_s, hour_s;		/* of the windows that fill */
 	__u32 walk, untried;		/* untried: new destinations whose outcome is not known */
 	__u32 quiet, since;		/* seconds since something broke; since it was told */
@@ -75,57 +76,59 @@ struct hg_score_state {
 	__u8 attack;			/* enum hg_attack, as last told */
 	__u8 over_flows, over_bytes;	/* the sums stand above their limits */
 	__u8 slot;			/* of flows_then */
-	__u8 pad[5];
+	__u8 slowly;			/* what breaks in this second is walk or a sum */
+	__u8 pad[4];
 };
 
-_Static_assert(sizeof(struct hg_score_state) == 448, "hg_score_state");
+_Static_assert(sizeof(struct hg_score_state) == 456, "hg_score_state");
 
-/* What breaks most so far. */
-struct hg_worst {
-	__u64 value, bound;
-	__u8 feature, window, broken, slow;
-};
-
-/* Compared crosswise: how many times the bound, not how much over it. */
-static hg_inline void hg_score_hold(struct hg_worst *w, __u8 feature, __u8 window, __u64 value,
-				    __u64 bound)
+static hg_inline __u64 hg_score_cap(__u64 n)
 {
-	if (value <= bound)
-		return;
-	if (w->broken &&
-	    (value > HG_SCORE_CAP ? HG_SCORE_CAP : value) *
-			    ((w->bound > HG_SCORE_CAP ? HG_SCORE_CAP : w->bound) + 1) <=
-		    (w->value > HG_SCORE_CAP ? HG_SCORE_CAP : w->value) *
-			    ((bound > HG_SCORE_CAP ? HG_SCORE_CAP : bound) + 1))
-		return;
-	w->value = value;
-	w->bound = bound;
-	w->feature = feature;
-	w->window = window;
-	w->broken = 1;
-	w->slow = 0;
+	return n > HG_SCORE_CAP ? HG_SCORE_CAP : n;
 }
 
-static hg_inline void hg_score_count(struct hg_worst *w, __u8 feature, __u8 window, __u64 value,
-				     __u32 bound, __u32 times)
+/*
+ * The event at hand holds what breaks most so far; feature 0: nothing does. Compared crosswise: how
+ * many times the bound, not how much over it. Each is a stage of its own: a verifier would else
+ * follow each way through all of them.
+ */
+static hg_inline void hg_score_hold(struct hg_score_event *e, __u8 feature, __u8 window,
+				    __u64 value, __u64 bound)
+{
+	int worse = value > bound;
+
+	if (worse && e->feature)
+		worse = hg_score_cap(value) * (hg_score_cap(e->bound) + 1) >
+			hg_score_cap(e->value) * (hg_score_cap(bound) + 1);
+	if (worse) {
+		e->value = value;
+		e->bound = bound;
+		e->feature = feature;
+		e->window = window;
+	}
+	hg_stage();
+}
+
+static hg_inline void hg_score_count(struct hg_score_event *e, __u8 feature, __u8 window,
+				     __u64 value, __u32 bound, __u32 times)
 {
 	if (bound != HG_UNBOUNDED)
-		hg_score_hold(w, feature, window, value, (__u64)bound * times);
+		hg_score_hold(e, feature, window, value, (__u64)bound * times);
 }
 
 /* `times`: how many windows of that length the sample covers, 1 unless a step came late. */
-static hg_inline void hg_score_envelope(struct hg_worst *w, const struct hg_bounds *b,
+static hg_inline void hg_score_envelope(struct hg_score_event *e, const struct hg_bounds *b,
 					const struct hg_sample *s, __u32 destinations, __u8 window,
 					__u32 times)
 {
-	hg_score_count(w, HG_FEATURE_PACKETS, window, s->packets, b->packets[window], times);
+	hg_score_count(e, HG_FEATURE_PACKETS, window, s->packets, b->packets[window], times);
 	if (b->bytes[window] != HG_UNBOUNDED_BYTES)
-		hg_score_hold(w, HG_FEATURE_BYTES, window, s->bytes, b->bytes[window] * times);
-	hg_score_count(w, HG_FEATURE_FLOWS, window, s->flows, b->flows[window], times);
-	hg_score_count(w, HG_FEATURE_FAILED, window, s->failed, b->failed[window], times);
-	hg_score_count(w, HG_FEATURE_DESTINATIONS, window, destinations, b->destinations[window],
+		hg_score_hold(e, HG_FEATURE_BYTES, window, s->bytes, b->bytes[window] * times);
+	hg_score_count(e, HG_FEATURE_FLOWS, window, s->flows, b->flows[window], times);
+	hg_score_count(e, HG_FEATURE_FAILED, window, s->failed, b->failed[window], times);
+	hg_score_count(e, HG_FEATURE_DESTINATIONS, window, destinations, b->destinations[window],
 		       times);
-	hg_score_count(w, HG_FEATURE_FRESH, window, s->fresh, b->fresh[window], times);
+	hg_score_count(e, HG_FEATURE_FRESH, window, s->fresh, b->fresh[window], times);
 }
 
 static hg_inline void hg_sample_add(struct hg_sample *to, const struct hg_sample *s)
@@ -187,8 +190,9 @@ static hg_inline __u32 hg_score_small(__u64 n)
 }
 
 static hg_inline void hg_score_walk(struct hg_score_state *st, const struct hg_bounds *b,
-				    const struct hg_sample *in, struct hg_worst *w)
+				    struct hg_score_event *e)
 {
+	const struct hg_sample *in = &e->sample;
 	__u32 failed = hg_score_small(in->failed), answered = hg_score_small(in->answered);
 	__u32 up, down;
 
@@ -203,10 +207,10 @@ static hg_inline void hg_score_walk(struct hg_score_state *st, const struct hg_b
 	up = up > down ? up - down : 0;
 	/* It stays within reach of calm: answers end what failures began. */
 	st->walk = up > b->walk_limit ? b->walk_limit : up;
-	if (!failed || st->walk < b->walk_limit || w->broken)
+	if (!failed || st->walk < b->walk_limit || e->feature)
 		return;
-	hg_score_hold(w, HG_FEATURE_WALK, HG_WINDOW_SECOND, st->walk, b->walk_limit - 1);
-	w->slow = 1;
+	st->slowly = 1;
+	hg_score_hold(e, HG_FEATURE_WALK, HG_WINDOW_SECOND, st->walk, b->walk_limit - 1);
 }
 
 /* Adds a minute to a sum, both times 60. True if it stands above its limit. */
@@ -220,12 +224,25 @@ static hg_inline __u8 hg_score_sum(__u64 *sum, __u64 count, __u64 rate, __u64 li
 	return *sum > limit * 60;
 }
 
+/* Mean size of the minute that is over, told as bytes against the most or least there may be. */
+static hg_inline void hg_score_size(const struct hg_sample *m, const struct hg_bounds *b,
+				    struct hg_score_event *e)
+{
+	__u64 most = m->packets * b->size_max, least = m->packets * b->size_min;
+
+	if (m->packets < HG_SCORE_SIZE_PACKETS)
+		return;
+	if (m->bytes > most)
+		hg_score_hold(e, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, m->bytes, most);
+	else if (m->bytes < least)
+		hg_score_hold(e, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, least, m->bytes);
+}
+
 /* Once a minute: sums, mean size, the walk's leak. */
 static hg_inline void hg_score_minute(struct hg_score_state *st, const struct hg_bounds *b,
-				      struct hg_worst *w)
+				      struct hg_score_event *e)
 {
 	const struct hg_sample *m = &st->minute;
-	__u64 packets = m->packets;
 
 	if (++st->leak >= HG_SCORE_LEAK) {
 		st->leak = 0;
@@ -234,39 +251,36 @@ static hg_inline void hg_score_minute(struct hg_score_state *st, const struct hg
 	if (b->sum_flows_limit != HG_UNBOUNDED)
 		st->over_flows = hg_score_sum(&st->sum_flows, m->flows, b->sum_flows_rate,
 					      b->sum_flows_limit);
+	hg_stage();
 	if (b->sum_bytes_limit < HG_UNBOUNDED_BYTES >> 8)
 		st->over_bytes = hg_score_sum(&st->sum_bytes, m->bytes, b->sum_bytes_rate,
 					      b->sum_bytes_limit);
-	if (w->broken)
+	hg_stage();
+	if (e->feature)
 		return;
-	if (packets >= HG_SCORE_SIZE_PACKETS && m->bytes > packets * b->size_max)
-		hg_score_hold(w, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, m->bytes,
-			      packets * b->size_max);
-	else if (packets >= HG_SCORE_SIZE_PACKETS && m->bytes < packets * b->size_min)
-		hg_score_hold(w, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, packets * b->size_min,
-			      m->bytes);
-	else if (st->over_flows)
-		hg_score_hold(w, HG_FEATURE_SUM_FLOWS, HG_WINDOW_HOUR, st->sum_flows,
+	st->slowly = 1;
+	hg_score_size(m, b, e);
+	hg_stage();
+	if (!e->feature && st->over_flows)
+		hg_score_hold(e, HG_FEATURE_SUM_FLOWS, HG_WINDOW_HOUR, st->sum_flows,
 			      (__u64)b->sum_flows_limit * 60);
-	else if (st->over_bytes)
-		hg_score_hold(w, HG_FEATURE_SUM_BYTES, HG_WINDOW_HOUR, st->sum_bytes,
+	else if (!e->feature && st->over_bytes)
+		hg_score_hold(e, HG_FEATURE_SUM_BYTES, HG_WINDOW_HOUR, st->sum_bytes,
 			      b->sum_bytes_limit * 60);
-	w->slow = 1;
 }
 
 /* Mild excess counts up to an episode. True if what broke is not told yet. */
-static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_worst *w,
-				    __u8 attack)
+static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_score_event *e)
 {
 	if (st->active)
 		return 0;
-	if (!w->broken) {
+	if (!e->feature) {
 		if (st->mild && ++st->quiet >= HG_SCORE_QUIET)
 			st->mild = 0;
 		return 0;
 	}
 	st->quiet = 0;
-	if (attack == HG_ATTACK_DRIFT && !w->slow && ++st->mild < HG_SCORE_MILD)
+	if (e->attack == HG_ATTACK_DRIFT && !st->slowly && ++st->mild < HG_SCORE_MILD)
 		return 1;
 	st->mild = 0;
 	return 0;
@@ -283,13 +297,13 @@ static hg_inline __u8 hg_score_end(struct hg_score_state *st)
 }
 
 /* What there is to tell of this second. */
-static hg_inline __u8 hg_score_news(struct hg_score_state *st, const struct hg_worst *w,
-				    __u8 attack, __u32 seconds)
+static hg_inline __u8 hg_score_news(struct hg_score_state *st, const struct hg_score_event *e,
+				    __u32 seconds)
 {
 	int was = st->active;
 
 	st->since += seconds;
-	if (!w->broken) {
+	if (!e->feature) {
 		if (!was)
 			return HG_EPISODE_NONE;
 		st->quiet += seconds;
@@ -297,14 +311,14 @@ static hg_inline __u8 hg_score_news(struct hg_score_state *st, const struct hg_w
 			return hg_score_end(st);
 		return HG_EPISODE_NONE;
 	}
-	st->slow = was ? st->slow && w->slow : w->slow;
+	st->slow = was ? st->slow && st->slowly : st->slowly;
 	st->active = 1;
 	st->quiet = 0;
 	if (was && st->since < (st->told < 2 ? HG_SCORE_SETTLE : HG_SCORE_UPDATE))
 		return HG_EPISODE_NONE;
 	st->told += st->told < 2;
 	st->since = 0;
-	st->attack = attack;
+	st->attack = e->attack;
 	return was ? HG_EPISODE_MORE : HG_EPISODE_START;
 }
 
@@ -344,67 +358,82 @@ static hg_inline void hg_score_roll(struct hg_score_state *st, struct hg_spots *
 	hg_spots_end_hour(spots);
 }
 
+/* The counts of the window in which it broke; e->sample is the second's. */
 static hg_inline void hg_score_evidence(const struct hg_score_state *st,
-					const struct hg_sample *second,
-					const struct hg_spots *spots, const struct hg_worst *w,
-					struct hg_score_event *e)
+					const struct hg_spots *spots, struct hg_score_event *e)
 {
-	int minute = w->window != HG_WINDOW_SECOND || w->slow;
-
-	e->value = w->value;
-	e->bound = w->bound;
-	e->feature = w->feature;
-	e->window = w->window;
-	e->sample = minute ? st->minute : *second;
-	if (w->window == HG_WINDOW_HOUR && !w->slow)
+	e->destinations = spots->n[0];
+	if (e->window != HG_WINDOW_SECOND || st->slowly) {
+		e->sample = st->minute;
+		e->destinations = spots->n[1];
+	}
+	if (e->window == HG_WINDOW_HOUR && !st->slowly)
 		e->sample = st->hour;
-	e->destinations = minute ? spots->n[1] : spots->n[0];
-	if (w->window == HG_WINDOW_HOUR || w->slow)
+	if (e->window == HG_WINDOW_HOUR || st->slowly)
 		e->destinations = spots->n[2];
 	e->ports = spots->n_ports;
 	e->sources = spots->n_sources;
 }
 
+/* What breaks, if anything does, with what the windows say about it. */
+static hg_inline void hg_score_test(struct hg_score_state *st, const struct hg_bounds *b,
+				    const struct hg_spots *spots, __u32 seconds,
+				    struct hg_score_event *e)
+{
+	hg_score_envelope(e, b, &e->sample, spots->n[0], HG_WINDOW_SECOND, seconds);
+	hg_score_envelope(e, b, &st->minute, spots->n[1], HG_WINDOW_MINUTE, 1);
+	hg_score_envelope(e, b, &st->hour, spots->n[2], HG_WINDOW_HOUR, 1);
+	hg_score_count(e, HG_FEATURE_PORTS, HG_WINDOW_MINUTE, spots->n_ports, b->ports, 1);
+	hg_score_count(e, HG_FEATURE_SOURCES, HG_WINDOW_MINUTE, spots->n_sources, b->sources, 1);
+	hg_score_walk(st, b, e);
+	hg_stage();
+	if (st->minute_s >= 60)
+		hg_score_minute(st, b, e);
+	hg_stage();
+	hg_score_evidence(st, spots, e);
+	hg_stage();
+}
+
 /*
  * Closes `seconds` (1 unless the caller was late) of one channel: `now` is its window's reading,
  * spots its distinct counts, channel 0 what is outside the profile. Fills *e but for its head; the
- * caller tells it if e->news is not HG_EPISODE_NONE. A reading that went back (the guard began anew)
- * is a new base.
+ * caller tells it if e->news is not HG_EPISODE_NONE. State and spots of a channel with another
+ * b->id begin anew; a reading that went back (the guard began anew) is a new base.
  */
 static hg_inline void hg_score_step(struct hg_score_state *st, const struct hg_bounds *b,
 				    const struct hg_window *now, struct hg_spots *spots,
 				    __u32 channel, __u32 seconds, struct hg_score_event *e)
 {
-	struct hg_worst w = { 0, 0, 0, 0, 0, 0 };
-	struct hg_sample s;
-
 	e->news = HG_EPISODE_NONE;
+	e->value = 0;
+	e->bound = 0;
+	e->feature = 0;
+	e->window = 0;
+	if (st->id != b->id) {
+		*st = (struct hg_score_state){ .id = b->id };
+		*spots = (struct hg_spots){ .n_ports = 0 };
+	}
+	hg_stage();
 	if (!st->based || hg_score_went_back(st, now)) {
 		hg_score_base(st, now);
 		return;
 	}
 	seconds = seconds > HG_SCORE_SECONDS_MAX ? HG_SCORE_SECONDS_MAX : seconds;
-	hg_score_sample(st, now, &s);
-	hg_sample_add(&st->minute, &s);
-	hg_sample_add(&st->hour, &s);
+	st->slowly = 0;
+	hg_score_sample(st, now, &e->sample);
+	hg_sample_add(&st->minute, &e->sample);
+	hg_sample_add(&st->hour, &e->sample);
 	st->minute_s += seconds;
 	st->hour_s += seconds;
 	hg_stage();
-	hg_score_envelope(&w, b, &s, spots->n[0], HG_WINDOW_SECOND, seconds);
-	hg_score_envelope(&w, b, &st->minute, spots->n[1], HG_WINDOW_MINUTE, 1);
-	hg_score_envelope(&w, b, &st->hour, spots->n[2], HG_WINDOW_HOUR, 1);
-	hg_score_count(&w, HG_FEATURE_PORTS, HG_WINDOW_MINUTE, spots->n_ports, b->ports, 1);
-	hg_score_count(&w, HG_FEATURE_SOURCES, HG_WINDOW_MINUTE, spots->n_sources, b->sources, 1);
-	hg_score_walk(st, b, &s, &w);
-	if (st->minute_s >= 60)
-		hg_score_minute(st, b, &w);
+	hg_score_test(st, b, spots, seconds, e);
+	e->attack = e->feature ? hg_attack_of(e, channel) : st->attack;
 	hg_stage();
-	hg_score_evidence(st, &s, spots, &w, e);
-	e->attack = w.broken ? hg_attack_of(e, channel) : st->attack;
-	if (!hg_score_waits(st, &w, e->attack))
-		e->news = hg_score_news(st, &w, e->attack, seconds);
+	if (!hg_score_waits(st, e))
+		e->news = hg_score_news(st, e, seconds);
 	if (e->news == HG_EPISODE_END)
 		e->attack = st->attack;
+	hg_stage();
 	hg_score_roll(st, spots);
 }
 

@@ -2,10 +2,11 @@
 /*
  * The guard in the kernel: XDP or tc judge what comes, tc learns from what goes. The rules are in
  * core/verdict.h; here are its tables, as maps, and the five programs that user space attaches
- * (userspace/guard-*.c). Sizes of the flow tables are set at load.
+ * (userspace/guard-*.c). Sizes of the flow tables are set at load. close.h has the programs that
+ * score what was counted.
  *
  * Only UAPI headers and plain helpers of kernel 5.15 are used, no BTF of the kernel, no atomics and
- * no calls between functions, so that 32-bit JITs take it.
+ * no calls between functions but those of the timer, so that 32-bit JITs take it.
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
@@ -13,13 +14,7 @@
 #include <bpf/bpf_helpers.h>
 #include "../core/host.h"
 #include "../core/parse.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct hg_guard_config);
-} hg_config SEC(".maps");
+#include "maps.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -49,31 +44,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } hg_counters SEC(".maps");
-
-/*
- * One row of channels for each processor, as in a per-CPU array; but this one the timer of another
- * processor can read. With more processors than rows two share one, and a count may be lost.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HG_ROWS *HG_CHANNELS_MAX);
-	__type(key, __u32);
-	__type(value, struct hg_window);
-} hg_windows SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HG_CHANNELS_MAX);
-	__type(key, __u32);
-	__type(value, struct hg_spots);
-} hg_spots SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2 * HG_CHANNELS_MAX);
-	__type(key, __u32);
-	__type(value, struct hg_bounds);
-} hg_bounds SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -146,12 +116,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct hg_rate);
 } hg_rates SEC(".maps");
-
-/* Two seconds of events at their highest rate: 64,000 bytes of flows, 65,000 of DNS answers. */
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
-} hg_events SEC(".maps");
 
 /* Where a DNS answer is put together: the ring buffer reserves constant sizes only. */
 struct {
@@ -320,8 +284,11 @@ static hg_inline void hg_host_fragment_add(struct hg_host *h, const struct hg_fl
 
 static hg_inline void hg_host_event(struct hg_host *h, const struct hg_flow_key *k, __u8 channel)
 {
-	struct hg_flow_event *e = bpf_ringbuf_reserve(&hg_events, sizeof(*e), 0);
+	struct hg_flow_event *e;
 
+	if (!events_have_room())
+		return;
+	e = bpf_ringbuf_reserve(&hg_events, sizeof(*e), 0);
 	if (!e)
 		return;
 	__builtin_memset(e, 0, sizeof(*e));
@@ -389,7 +356,8 @@ static hg_inline void answer_send(struct hg_answer_event *e)
 		return;
 	length += sizeof(*e) - HG_ANSWER_MAX;
 	e->head.length = length;
-	bpf_ringbuf_output(&hg_events, e, length, 0);
+	if (events_have_room())
+		bpf_ringbuf_output(&hg_events, e, length, 0);
 }
 
 /* Kernels before 5.18 have no helper that copies from an XDP frame. */
@@ -538,5 +506,7 @@ int hg_tc_out_l3(struct __sk_buff *skb)
 {
 	return skb_out(skb, 0);
 }
+
+#include "close.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -16,30 +16,6 @@
 
 _Static_assert(HG_KEY_ID_LEN == HG_COSE_X5T_LEN, "a key id is an x5t");
 
-static const char *const class_names[] = {
-	[HG_ALARM_TEST] = "test",	  [HG_ALARM_SCAN] = "scan",
-	[HG_ALARM_FLOOD] = "flood",	  [HG_ALARM_OUTSIDE] = "outside",
-	[HG_ALARM_SILENCED] = "silenced", [HG_ALARM_ENDED] = "ended",
-};
-
-static const char *const feature_names[] = {
-	[HG_FEATURE_PACKETS] = "packets",     [HG_FEATURE_BYTES] = "bytes",
-	[HG_FEATURE_FLOWS] = "flows",	      [HG_FEATURE_FAILED] = "failed",
-	[HG_FEATURE_HEARTBEAT] = "heartbeat",
-};
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-const char *hg_alarm_class_name(unsigned int alarm_class)
-{
-	return alarm_class < COUNT(class_names) ? class_names[alarm_class] : NULL;
-}
-
-const char *hg_alarm_feature_name(unsigned int feature)
-{
-	return feature < COUNT(feature_names) ? feature_names[feature] : NULL;
-}
-
 static long put_signed(const struct hg_alarm_payload *p, struct hg_cose *c, EVP_PKEY *key,
 		       void *buf, size_t size)
 {

@@ -34,10 +34,16 @@ enum hg_alarm_class {
 	HG_ALARM_ENDED = 5,    /* the episode that `episode` names is over */
 };
 
+/* Words for these, for enum hg_feature and enum hg_attack; NULL if there is none. */
 const char *hg_alarm_class_name(unsigned int alarm_class);
-
-/* Of enum hg_feature. */
 const char *hg_alarm_feature_name(unsigned int feature);
+const char *hg_attack_name(unsigned int attack);
+
+/* The class that alarms of this attack have; of one that nobody knows: flood. */
+uint8_t hg_attack_class(unsigned int attack);
+
+/* 1, 60, 3600 for enum hg_window_length; 0 for others. */
+unsigned int hg_window_seconds(unsigned int window);
 
 struct hg_alarm_target {
 	uint8_t family;	    /* 4 or 6 */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The guard, for the agent and the command line.
 guard-srcs := $(addprefix userspace/,guard-common.c guard-conf.c guard-bpf.c guard-pins.c \
-	guard-programs.c guard-attach.c guard-maps.c)
+	guard-programs.c guard-attach.c guard-maps.c guard-events.c)
 guard-libs := -lbpf -lnl-route-3 -lnl-3
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
 
@@ -28,11 +28,13 @@ store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
 	store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
-	detect.c targets.c alarm.c answers.c dns.c names.c) $(profile-srcs) $(store-srcs) $(guard-srcs)
+	detect.c targets.c alarm.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
+	$(store-srcs) $(guard-srcs)
 
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
+	userspace/cmd_events.c userspace/guard-profile.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
 	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(mud-srcs) $(guard-srcs) \
 	$(capture-cmd-srcs),$(guard-libs) $(conf-libs) $(profile-libs) -lpcap))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph guard on|off|status|policy|confine|police|flows|names|probe`: the guard without the
- * agent. It works on what is pinned in the kernel, so it sees and changes the same guard as an
- * agent that runs.
+ * `heliograph guard on|off|status|policy|confine|police|flows|names|events|probe`: the guard
+ * without the agent. It works on what is pinned in the kernel, so it sees and changes the same
+ * guard as an agent that runs.
  */
 #include "cmd_guard.h"
 
@@ -14,7 +14,10 @@
 #include <string.h>
 #include <time.h>
 #include <jansson.h>
+#include "cmd_events.h"
 #include "guard-conf.h"
+#include "guard-profile.h"
+#include "profile-sign.h"
 
 static const struct hg_guard_ops *const host = &hg_guard_bpf;
 static const char *const tables[3] = { "kept", "inside", "outside" };
@@ -60,17 +63,47 @@ static int take_interfaces(struct hg_guard_options *o, const struct hg_agent_con
 	return 0;
 }
 
-static int set_peers(struct hg_guard *g, const struct hg_agent_conf *conf)
+/*
+ * The profile as the guard takes it; NULL if there is none, or none that is good: that is said, and
+ * is no reason to leave the device open.
+ */
+static struct hg_compiled *compiled(struct hg_guard *g, const struct hg_agent_conf *conf)
+{
+	struct hg_profile *p = calloc(1, sizeof(*p));
+	struct hg_compiled *c = calloc(1, sizeof(*c));
+	char err[512] = "";
+	int ret = p && c ? 0 : -ENOMEM;
+
+	if (!ret)
+		ret = hg_profile_accept(conf->profile.file, conf->profile.maker, p, err,
+					sizeof(err));
+	if (!ret)
+		ret = hg_guard_compile(host, g, p, c);
+	free(p);
+	if (!ret)
+		return c;
+	fprintf(stderr, "heliograph: guard on: profile: %s; traffic is not scored\n",
+		*err ? err : strerror(-ret));
+	free(c);
+	return NULL;
+}
+
+static int set_profile(struct hg_guard *g, const struct hg_agent_conf *conf)
 {
 	struct hg_peer peers[HG_PEERS_MAX];
+	struct hg_compiled *c = NULL;
 	struct hg_guard_config config;
 	int ret = host->get_config(g, &config);
 
 	/* Of a guard that runs the agent has set them, and knows addresses behind names, too. */
 	if (ret || config.generation)
 		return ret;
-	return host->set_profile(g, peers, hg_guard_peers_conf(peers, conf, "/etc/resolv.conf"),
-				 NULL, 0);
+	if (conf->profile.file)
+		c = compiled(g, conf);
+	ret = host->set_profile(g, peers, hg_guard_peers_conf(peers, conf, "/etc/resolv.conf"),
+				c ? c->rules : NULL, c ? c->n_rules : 0, c ? c->bounds : NULL);
+	free(c);
+	return ret;
 }
 
 static int guard_on(void *ctx, int argc, char **argv)
@@ -92,7 +125,7 @@ static int guard_on(void *ctx, int argc, char **argv)
 	if (!ret)
 		ret = host->attach(&o, &g, err, sizeof(err));
 	if (!ret)
-		ret = set_peers(g, conf);
+		ret = set_profile(g, conf);
 	host->close(g);
 	if (ret)
 		return failed(ret, "on", err);
@@ -120,6 +153,7 @@ struct status {
 	struct hg_guard_config config;
 	__u64 counters[HG_REASON_MAX];
 	size_t counts[3], sizes[3];
+	enum hg_guard_clock clock;
 };
 
 static int status_read(const char *pin_dir, struct status *s, char *err, size_t err_size)
@@ -138,6 +172,8 @@ static int status_read(const char *pin_dir, struct status *s, char *err, size_t 
 		ret = host->flow_counts(g, s->counts);
 	if (!ret)
 		ret = host->flow_sizes(g, s->sizes);
+	if (!ret)
+		s->clock = host->clock(g);
 	host->close(g);
 	return ret;
 }
@@ -176,6 +212,7 @@ static void status_print(const struct status *s)
 		       t < 2 ? "," : "\n");
 	printf("profile  %u peers, %u rules, generation %u\n", s->config.n_peers, s->config.n_rules,
 	       s->config.generation);
+	printf("clock    %s\n", hg_guard_clock_name(s->clock));
 	counters_print(s, false);
 	counters_print(s, true);
 }
@@ -199,8 +236,9 @@ static void status_print_json(const struct status *s)
 	for (unsigned int r = 0; r < HG_REASON_MAX; r++)
 		json_object_set_new(is_drop(r) ? drop : pass, hg_reason_name(r),
 				    json_integer(s->counters[r]));
-	all = json_pack("{s:s, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "host",
-			host->name, "policy", hg_policy_name(s->config.policy), "confine",
+	all = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "host",
+			host->name, "clock", hg_guard_clock_name(s->clock), "policy",
+			hg_policy_name(s->config.policy), "confine",
 			s->config.flags & HG_GUARD_CONFINE, "police",
 			s->config.flags & HG_GUARD_POLICE, "generation", s->config.generation,
 			"peers", s->config.n_peers, "rules", s->config.n_rules, "interfaces",
@@ -444,6 +482,8 @@ const struct hg_subcommand hg_guard_subcommands[] = {
 	  guard_police },
 	{ "guard flows", "[--json]", "the flows that the device has opened", guard_flows },
 	{ "guard names", "[--json]", "addresses that DNS answers have named", guard_names },
+	{ "guard events", "[--json] [--count N] [--time SECONDS]",
+	  "new flows and scores, as the guard tells them", hg_cmd_guard_events },
 	{ "guard probe", "", "try whether this kernel takes the guard", guard_probe },
 	{ 0 },
 };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * The BPF host of the guard: attach, adopt, open, detach. The agent and the command line call it
- * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c and guard-maps.c are its
- * parts.
+ * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c, guard-maps.c and
+ * guard-events.c are its parts.
  *
  * attach() is one list of steps whatever is there already: load with the maps that fit, bring every
- * interface to these programs, write the configuration, make the new pins the pins. Where
- * everything is the same nothing is touched; where a step fails the earlier ones are undone.
+ * interface to these programs, write the configuration, start the timer, make the new pins the
+ * pins. Where everything is the same nothing is touched; where a step fails the earlier ones are
+ * undone.
  */
 #include "guard-bpf.h"
 
@@ -53,8 +54,12 @@ static int probe(const struct hg_guard_options *o, char *err, size_t err_size)
 	return ret;
 }
 
-/* A guard that looks at these maps; the descriptors are duplicates. */
-static int guard_of(const struct hg_pins *p, const int maps[HG_MAPS], struct hg_guard **guard)
+/*
+ * A guard that looks at these maps; the descriptors are duplicates. close_prog is -1 if the kernel
+ * closes the seconds itself.
+ */
+static int guard_of(const struct hg_pins *p, const int maps[HG_MAPS], int close_prog,
+		    struct hg_guard **guard)
 {
 	struct hg_guard *g = hg_guard_new(p->dir);
 
@@ -68,6 +73,11 @@ static int guard_of(const struct hg_pins *p, const int maps[HG_MAPS], struct hg_
 	g->state = fcntl(p->state, F_DUPFD_CLOEXEC, 0);
 	if (g->state < 0)
 		goto failed;
+	if (close_prog >= 0) {
+		g->close_prog = fcntl(close_prog, F_DUPFD_CLOEXEC, 0);
+		if (g->close_prog < 0)
+			goto failed;
+	}
 	*guard = g;
 	return 0;
 failed:
@@ -75,12 +85,23 @@ failed:
 	return -EMFILE;
 }
 
+/* The program that closes a second, if the kernel has no timer for it; else -1. */
+static int open_close_prog(const struct hg_pins *p)
+{
+	char path[PATH_MAX];
+
+	hg_pins_path(p, path, "programs", hg_bpf_prog_names[HG_PROG_TIMER], "");
+	if (!access(path, F_OK))
+		return -1;
+	return bpf_obj_get(hg_pins_path(p, path, "programs", hg_bpf_prog_names[HG_PROG_CLOSE], ""));
+}
+
 static int open_pins(const struct hg_pins *p, struct hg_guard **guard, struct hg_error *e)
 {
 	struct hg_guard_config c = { 0 };
 	struct hg_guard *g = NULL;
 	char path[PATH_MAX];
-	int maps[HG_MAPS], n, ret = 0;
+	int maps[HG_MAPS], close_prog, n, ret = 0;
 
 	for (n = 0; n < HG_MAPS; n++) {
 		hg_pins_path(p, path, "maps", hg_bpf_map_names[n], "");
@@ -91,7 +112,10 @@ static int open_pins(const struct hg_pins *p, struct hg_guard **guard, struct hg
 			goto out;
 		}
 	}
-	ret = guard_of(p, maps, &g);
+	close_prog = open_close_prog(p);
+	ret = guard_of(p, maps, close_prog, &g);
+	if (close_prog >= 0)
+		close(close_prog);
 	if (!ret)
 		ret = hg_maps_get_config(g, &c);
 	if (!ret && c.abi != HG_GUARD_ABI)
@@ -124,6 +148,20 @@ static void forget_gone(const struct hg_pins *p)
 	}
 }
 
+/* A timer that has got new code goes on with that of the pinned program. */
+static void put_back_timer(const struct hg_pins *p)
+{
+	int progs[HG_PROGS];
+	char path[PATH_MAX];
+
+	memset(progs, -1, sizeof(progs));
+	hg_pins_path(p, path, "programs", hg_bpf_prog_names[HG_PROG_TIMER], "");
+	progs[HG_PROG_TIMER] = bpf_obj_get(path);
+	hg_programs_start(progs, NULL);
+	if (progs[HG_PROG_TIMER] >= 0)
+		close(progs[HG_PROG_TIMER]);
+}
+
 /* With the pins locked. What fails here leaves interfaces and pins as they were. */
 static int attach_locked(struct hg_guard_options *o, struct hg_pins *p, struct hg_guard **guard,
 			 struct hg_error *e)
@@ -149,14 +187,20 @@ static int attach_locked(struct hg_guard_options *o, struct hg_pins *p, struct h
 	if (!ret && !b.fresh_maps)
 		ret = hg_maps_configure(b.maps, o, false, e);
 	if (!ret)
-		ret = guard_of(p, b.maps, &g);
+		ret = guard_of(p, b.maps, b.progs[HG_PROG_TIMER] < 0 ? b.progs[HG_PROG_CLOSE] : -1,
+			       &g);
+	if (!ret)
+		ret = hg_programs_start(b.progs, e);
 	if (!ret)
 		ret = hg_pins_commit(p, b.digest, e);
 	if (ret) {
 		hg_guard_free(g);
 		hg_attachment_undo(r);
+		put_back_timer(p);
 	} else {
 		hg_attachment_settle(r, o);
+		if (b.progs[HG_PROG_TIMER] < 0)
+			hg_pins_timer_drop(p);
 		*guard = g;
 	}
 	hg_attach_run_close(r);
@@ -219,6 +263,8 @@ static int detach(const char *pin_dir, char *err, size_t err_size)
 	for (__u32 slot = 0; !ret && slot < HG_GUARD_INTERFACES_MAX; slot++)
 		ret = hg_attachment_remove(&p, slot, &e);
 	if (!ret)
+		hg_pins_timer_drop(&p);
+	if (!ret)
 		ret = hg_pins_remove(&p, &e);
 	hg_pins_unlock(&p);
 	return ret;
@@ -270,8 +316,11 @@ const struct hg_guard_ops hg_guard_bpf = {
 	.flows = hg_maps_flows,
 	.flow_counts = hg_maps_flow_counts,
 	.flow_sizes = hg_maps_flow_sizes,
-	.event_fd = hg_maps_event_fd,
-	.events = hg_maps_events,
+	.get_bounds = hg_maps_get_bounds,
+	.clock = hg_events_clock,
+	.close_seconds = hg_events_close_seconds,
+	.event_fd = hg_events_fd,
+	.events = hg_events_read,
 	.set_bound = hg_maps_set_bound,
 	.bound = hg_maps_bound,
 	.rematch = hg_maps_rematch,

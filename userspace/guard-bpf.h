@@ -34,7 +34,16 @@ int hg_error_set(struct hg_error *e, int ret, const char *fmt, ...)
 const char *hg_libbpf_said(void);
 void hg_libbpf_reset(void);
 
-enum hg_bpf_prog { HG_PROG_XDP, HG_PROG_IN, HG_PROG_IN_L3, HG_PROG_OUT, HG_PROG_OUT_L3, HG_PROGS };
+enum hg_bpf_prog {
+	HG_PROG_XDP,
+	HG_PROG_IN,
+	HG_PROG_IN_L3,
+	HG_PROG_OUT,
+	HG_PROG_OUT_L3,
+	HG_PROG_CLOSE,
+	HG_PROG_TIMER, /* the only one that may be missing: some kernels refuse it */
+	HG_PROGS
+};
 
 enum hg_bpf_map {
 	HG_MAP_CONFIG,
@@ -48,8 +57,12 @@ enum hg_bpf_map {
 	HG_MAP_OUTSIDE,
 	HG_MAP_EVENTS,
 	HG_MAP_BOUND,
+	HG_MAP_BOUNDS,
 	HG_MAPS
 };
+
+/* Programs that are run by hand want a packet all the same: of zeros, of so many bytes. */
+#define HG_PROG_FRAME 64
 
 extern const char *const hg_bpf_prog_names[HG_PROGS];
 extern const char *const hg_bpf_map_names[HG_MAPS];
@@ -102,6 +115,8 @@ void hg_pins_sweep(const struct hg_pins *p);
 int hg_pins_commit(const struct hg_pins *p, __u64 digest, struct hg_error *e);
 /* The digest of the file that all pins come from; 0: unknown. */
 __u64 hg_pins_digest(const struct hg_pins *p);
+/* Without the timer: ends one that runs and forgets its program. */
+void hg_pins_timer_drop(const struct hg_pins *p);
 /* Removes all pins and the directory; programs and maps go with their last holder. */
 int hg_pins_remove(struct hg_pins *p, struct hg_error *e);
 
@@ -136,6 +151,8 @@ struct hg_bpf_programs {
 int hg_programs_load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
 		     const struct hg_pins *p, struct hg_error *e);
 void hg_programs_close(struct hg_bpf_programs *b);
+/* Starts the timer, or gives the one that runs this code; no timer is no error. */
+int hg_programs_start(const int progs[HG_PROGS], struct hg_error *e);
 
 /* ---- attachments (guard-attach.c) */
 
@@ -177,7 +194,9 @@ struct hg_guard {
 	char pin_dir[PATH_MAX / 4];
 	int maps[HG_MAPS];
 	int state;
+	int close_prog; /* -1: the kernel has its own timer */
 	struct ring_buffer *ring;
+	int reader; /* lock of the one that reads events */
 	void (*each)(void *ctx, const struct hg_event *e);
 	void *each_ctx;
 };
@@ -190,7 +209,9 @@ int hg_maps_get_config(struct hg_guard *g, struct hg_guard_config *config);
 int hg_maps_set_policy(struct hg_guard *g, enum hg_policy policy);
 int hg_maps_set_flag(struct hg_guard *g, __u32 flag, bool on);
 int hg_maps_set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t n_peers,
-			const struct hg_rule *rules, size_t n_rules);
+			const struct hg_rule *rules, size_t n_rules,
+			const struct hg_bounds *bounds);
+int hg_maps_get_bounds(struct hg_guard *g, struct hg_bounds by_channel[static HG_CHANNELS_MAX]);
 int hg_maps_counters(struct hg_guard *g, __u64 by_reason[static HG_REASON_MAX]);
 int hg_maps_windows(struct hg_guard *g, struct hg_window by_channel[static HG_CHANNELS_MAX]);
 int hg_maps_flows(struct hg_guard *g,
@@ -199,9 +220,6 @@ int hg_maps_flows(struct hg_guard *g,
 		  void *ctx);
 int hg_maps_flow_counts(struct hg_guard *g, size_t counts[static 3]);
 int hg_maps_flow_sizes(struct hg_guard *g, size_t sizes[static 3]);
-int hg_maps_event_fd(struct hg_guard *g);
-int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
-		   void *ctx);
 int hg_maps_set_bound(struct hg_guard *g, const struct hg_addr *addr, const struct hg_bound *bound);
 int hg_maps_bound(struct hg_guard *g,
 		  int (*each)(void *ctx, const struct hg_addr *addr, const struct hg_bound *bound),
@@ -211,5 +229,14 @@ int hg_maps_rematch(struct hg_guard *g);
 /* Writes o->config and o->trusted; keeps seed, generation and counts of a guard that runs. */
 int hg_maps_configure(const int maps[HG_MAPS], const struct hg_guard_options *o, bool fresh,
 		      struct hg_error *e);
+
+/* ---- seconds and events of an open guard (guard-events.c) */
+
+enum hg_guard_clock hg_events_clock(struct hg_guard *g);
+int hg_events_close_seconds(struct hg_guard *g, unsigned int seconds);
+int hg_events_fd(struct hg_guard *g);
+int hg_events_read(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
+		   void *ctx);
+void hg_events_free(struct hg_guard *g);
 
 #endif

@@ -48,6 +48,12 @@ static const char *const modes[] = {
 	[HG_GUARD_TC] = "tc",
 };
 
+static const char *const clocks[] = {
+	[HG_CLOCK_KERNEL] = "kernel",
+	[HG_CLOCK_STOPPED] = "stopped",
+	[HG_CLOCK_AGENT] = "agent",
+};
+
 const char *hg_reason_name(unsigned int reason)
 {
 	return reason < COUNT(reasons) ? reasons[reason] : NULL;
@@ -69,6 +75,11 @@ int hg_policy_parse(const char *name)
 const char *hg_guard_mode_name(unsigned int mode)
 {
 	return mode < COUNT(modes) ? modes[mode] : NULL;
+}
+
+const char *hg_guard_clock_name(unsigned int clock)
+{
+	return clock < COUNT(clocks) ? clocks[clock] : NULL;
 }
 
 void hg_guard_options_init(struct hg_guard_options *o)

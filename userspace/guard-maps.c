@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The maps of an open guard: configuration and profile written, counters, windows, flows and events
- * read. Called through hg_guard_bpf by the agent and the command line, which may do so at the same
- * time.
+ * The maps of an open guard: configuration and profile written, counters, windows and flows read.
+ * Called through hg_guard_bpf by the agent and the command line, which may do so at the same time.
  *
- * Peers and rules have two banks, as heliograph.h says. The one not in force is filled, with zeros
- * behind its last row, and then the generation is counted up: a packet sees a whole set at any
- * moment.
+ * Peers, rules and bounds have two banks, as heliograph.h says. The one not in force is filled,
+ * with zeros behind its last row, and then the generation is counted up: a packet sees a whole set
+ * at any moment.
  */
 #include "guard-bpf.h"
 
@@ -30,7 +29,7 @@ struct hg_guard *hg_guard_new(const char *pin_dir)
 		return NULL;
 	snprintf(g->pin_dir, sizeof(g->pin_dir), "%s", pin_dir);
 	memset(g->maps, -1, sizeof(g->maps));
-	g->state = -1;
+	g->state = g->close_prog = g->reader = -1;
 	return g;
 }
 
@@ -38,7 +37,9 @@ void hg_guard_free(struct hg_guard *g)
 {
 	if (!g)
 		return;
-	ring_buffer__free(g->ring);
+	hg_events_free(g);
+	if (g->close_prog >= 0)
+		close(g->close_prog);
 	for (int i = 0; i < HG_MAPS; i++)
 		if (g->maps[i] >= 0)
 			close(g->maps[i]);
@@ -120,7 +121,7 @@ int hg_maps_set_flag(struct hg_guard *g, __u32 flag, bool on)
 static int bank_fill(int fd, unsigned int bank, const void *rows, size_t n, size_t row_size,
 		     unsigned int max)
 {
-	char empty[64] = { 0 };
+	char empty[sizeof(struct hg_bounds)] = { 0 }; /* the largest row there is */
 
 	for (unsigned int i = 0; i < max; i++) {
 		const __u32 key = bank * max + i;
@@ -138,7 +139,7 @@ static unsigned int larger(unsigned int a, unsigned int b)
 }
 
 int hg_maps_set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t n_peers,
-			const struct hg_rule *rules, size_t n_rules)
+			const struct hg_rule *rules, size_t n_rules, const struct hg_bounds *bounds)
 {
 	struct hg_guard_config c;
 	struct hg_pins p;
@@ -155,6 +156,9 @@ int hg_maps_set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t 
 	if (!ret)
 		ret = bank_fill(g->maps[HG_MAP_RULES], bank, rules, n_rules, sizeof(*rules),
 				HG_RULES_MAX);
+	if (!ret)
+		ret = bank_fill(g->maps[HG_MAP_BOUNDS], bank, bounds, bounds ? HG_CHANNELS_MAX : 0,
+				sizeof(*bounds), HG_CHANNELS_MAX);
 	if (ret)
 		goto out;
 	/*
@@ -176,6 +180,20 @@ int hg_maps_set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t 
 	ret = config_write(g->maps, &c);
 out:
 	hg_pins_unlock(&p);
+	return ret;
+}
+
+int hg_maps_get_bounds(struct hg_guard *g, struct hg_bounds by_channel[static HG_CHANNELS_MAX])
+{
+	struct hg_guard_config c;
+	int ret = config_read(g->maps, &c);
+
+	for (__u32 i = 0; !ret && i < HG_CHANNELS_MAX; i++) {
+		const __u32 key = (c.generation & 1) * HG_CHANNELS_MAX + i;
+
+		if (bpf_map_lookup_elem(g->maps[HG_MAP_BOUNDS], &key, &by_channel[i]))
+			ret = -errno;
+	}
 	return ret;
 }
 
@@ -243,6 +261,22 @@ static void trusted_prune(int fd, const struct hg_prefix *keys, size_t n)
 	}
 }
 
+/* Rows of the windows that the processors of this machine use; their numbers may have gaps. */
+static __u32 window_rows(void)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");
+	unsigned int last = 0;
+	char list[256] = "";
+	const char *at;
+
+	if (f && fgets(list, sizeof(list), f))
+		for (at = list; *at; at += strcspn(at, "0123456789"), at += !*at)
+			last = strtoul(at, (char **)&at, 10);
+	if (f)
+		fclose(f);
+	return *list && last + 1 < HG_ROWS ? last + 1 : HG_ROWS;
+}
+
 int hg_maps_configure(const int maps[HG_MAPS], const struct hg_guard_options *o, bool fresh,
 		      struct hg_error *e)
 {
@@ -269,6 +303,7 @@ int hg_maps_configure(const int maps[HG_MAPS], const struct hg_guard_options *o,
 	c.n_peers = was.n_peers;
 	c.n_rules = was.n_rules;
 	c.n_trusted = o->n_trusted;
+	c.rows = window_rows();
 	ret = trusted_add(maps[HG_MAP_TRUSTED], keys, o->n_trusted);
 	if (!ret)
 		ret = config_write(maps, &c);
@@ -415,55 +450,6 @@ int hg_maps_flow_sizes(struct hg_guard *g, size_t sizes[static 3])
 	memcpy(sizes, n, sizeof(n));
 	return 0;
 }
-
-static bool event_is_whole(const struct hg_event *e, size_t size)
-{
-	const struct hg_answer_event *answer = (const void *)e;
-	const size_t head = offsetof(struct hg_answer_event, data);
-
-	if (size < sizeof(*e))
-		return false;
-	switch (e->type) {
-	case HG_EVENT_FLOW:
-		return size >= sizeof(struct hg_flow_event);
-	case HG_EVENT_SCORE:
-		return size >= sizeof(struct hg_score_event);
-	case HG_EVENT_ANSWER:
-		return size >= head && size - head >= answer->length &&
-		       answer->length <= HG_ANSWER_MAX;
-	}
-	return false;
-}
-
-static int event_one(void *ctx, void *data, size_t size)
-{
-	struct hg_guard *g = ctx;
-
-	if (event_is_whole(data, size) && g->each)
-		g->each(g->each_ctx, data);
-	return 0;
-}
-
-int hg_maps_event_fd(struct hg_guard *g)
-{
-	if (!g->ring)
-		g->ring = ring_buffer__new(g->maps[HG_MAP_EVENTS], event_one, g, NULL);
-	return g->ring ? ring_buffer__epoll_fd(g->ring) : -errno;
-}
-
-int hg_maps_events(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e), void *ctx)
-{
-	int ret = hg_maps_event_fd(g);
-
-	if (ret < 0)
-		return ret;
-	g->each = each;
-	g->each_ctx = ctx;
-	ret = ring_buffer__consume(g->ring);
-	g->each = NULL;
-	return ret < 0 ? ret : 0;
-}
-
 int hg_maps_set_bound(struct hg_guard *g, const struct hg_addr *addr, const struct hg_bound *bound)
 {
 	int fd = g->maps[HG_MAP_BOUND];

@@ -293,6 +293,23 @@ int hg_pins_commit(const struct hg_pins *p, __u64 digest, struct hg_error *e)
 	return 0;
 }
 
+void hg_pins_timer_drop(const struct hg_pins *p)
+{
+	char path[PATH_MAX], zeros[64] = { 0 };
+	struct bpf_map_info info = { 0 };
+	__u32 zero = 0, len = sizeof(info);
+	int fd;
+
+	unlink(hg_pins_path(p, path, "programs", hg_bpf_prog_names[HG_PROG_TIMER], ""));
+	fd = bpf_obj_get(hg_pins_path(p, path, "maps", "hg_timer", ""));
+	if (fd < 0)
+		return;
+	/* A write from user space ends the timer in the value. */
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size <= sizeof(zeros))
+		bpf_map_update_elem(fd, &zero, zeros, BPF_ANY);
+	close(fd);
+}
+
 int hg_pins_remove(struct hg_pins *p, struct hg_error *e)
 {
 	char path[PATH_MAX];

@@ -21,9 +21,10 @@
 #define PROG_MAPS_MAX 64      /* maps of one program; the object has a quarter of that */
 
 const char *const hg_bpf_prog_names[HG_PROGS] = {
-	[HG_PROG_XDP] = "hg_xdp",	   [HG_PROG_IN] = "hg_tc_in",
-	[HG_PROG_IN_L3] = "hg_tc_in_l3",   [HG_PROG_OUT] = "hg_tc_out",
-	[HG_PROG_OUT_L3] = "hg_tc_out_l3",
+	[HG_PROG_XDP] = "hg_xdp",	    [HG_PROG_IN] = "hg_tc_in",
+	[HG_PROG_IN_L3] = "hg_tc_in_l3",    [HG_PROG_OUT] = "hg_tc_out",
+	[HG_PROG_OUT_L3] = "hg_tc_out_l3",  [HG_PROG_CLOSE] = "hg_close",
+	[HG_PROG_TIMER] = "hg_timer_start",
 };
 
 const char *const hg_bpf_map_names[HG_MAPS] = {
@@ -32,7 +33,7 @@ const char *const hg_bpf_map_names[HG_MAPS] = {
 	[HG_MAP_COUNTERS] = "hg_counters",     [HG_MAP_WINDOWS] = "hg_windows",
 	[HG_MAP_KEPT] = "hg_flows_kept",       [HG_MAP_INSIDE] = "hg_flows_inside",
 	[HG_MAP_OUTSIDE] = "hg_flows_outside", [HG_MAP_EVENTS] = "hg_events",
-	[HG_MAP_BOUND] = "hg_bound",
+	[HG_MAP_BOUND] = "hg_bound",	       [HG_MAP_BOUNDS] = "hg_bounds",
 };
 
 static __thread char said[256];
@@ -192,11 +193,14 @@ static int prog_info(int fd, struct bpf_prog_info *info, __u32 maps[PROG_MAPS_MA
 	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
 }
 
+/* Also if both are missing. */
 static bool same_program(int a, int b)
 {
 	__u32 ma[PROG_MAPS_MAX] = { 0 }, mb[PROG_MAPS_MAX] = { 0 };
 	struct bpf_prog_info ia, ib;
 
+	if (a < 0 || b < 0)
+		return a < 0 && b < 0;
 	return !prog_info(a, &ia, ma) && !prog_info(b, &ib, mb) &&
 	       !memcmp(ia.tag, ib.tag, sizeof(ia.tag)) && ia.nr_map_ids == ib.nr_map_ids &&
 	       !memcmp(ma, mb, sizeof(ma));
@@ -210,20 +214,14 @@ static void keep_programs(struct hg_bpf_programs *b, const struct hg_pins *p)
 
 	for (n = 0; n < HG_PROGS; n++) {
 		old[n] = pinned(p, "programs", hg_bpf_prog_names[n]);
-		if (old[n] < 0 || !same_program(old[n], b->progs[n])) {
-			n += old[n] >= 0;
-			goto differ;
+		if (!same_program(old[n], b->progs[n])) {
+			close_all(old, n + 1);
+			return;
 		}
 	}
-	for (n = 0; n < HG_PROGS; n++) {
-		close(b->progs[n]);
-		b->progs[n] = old[n];
-	}
+	close_all(b->progs, HG_PROGS);
+	memcpy(b->progs, old, sizeof(old));
 	b->fresh_progs = false;
-	return;
-differ:
-	while (n--)
-		close(old[n]);
 }
 
 static int pin_next(const struct hg_bpf_programs *b, const struct hg_pins *p, struct hg_error *e)
@@ -239,6 +237,8 @@ static int pin_next(const struct hg_bpf_programs *b, const struct hg_pins *p, st
 		}
 	}
 	for (int i = 0; b->fresh_progs && i < HG_PROGS; i++) {
+		if (b->progs[i] < 0)
+			continue;
 		hg_pins_path(p, path, "programs", hg_bpf_prog_names[i], "-next");
 		if (bpf_obj_pin(b->progs[i], path))
 			goto failed;
@@ -257,6 +257,8 @@ static int take_descriptors(struct hg_bpf_programs *b, const char *file, struct 
 		struct bpf_program *p = bpf_object__find_program_by_name(b->object,
 									 hg_bpf_prog_names[i]);
 
+		if (p && i == HG_PROG_TIMER && !bpf_program__autoload(p))
+			continue;
 		b->progs[i] = p ? fcntl(bpf_program__fd(p), F_DUPFD_CLOEXEC, 0) : -1;
 		absent = b->progs[i] < 0 ? hg_bpf_prog_names[i] : NULL;
 	}
@@ -280,7 +282,7 @@ static bool take_pinned(struct hg_bpf_programs *b, const struct hg_pins *p)
 
 	for (int i = 0; i < HG_PROGS && all; i++) {
 		b->progs[i] = pinned(p, "programs", hg_bpf_prog_names[i]);
-		all = b->progs[i] >= 0;
+		all = b->progs[i] >= 0 || i == HG_PROG_TIMER;
 	}
 	for (int i = 0; i < HG_MAPS && all; i++) {
 		b->maps[i] = pinned(p, "maps", hg_bpf_map_names[i]);
@@ -357,18 +359,40 @@ static int open_object(struct hg_bpf_programs *b, const struct hg_guard_options 
 	return 0;
 }
 
-static int load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
-		const struct hg_pins *p, const void *data, size_t size, struct hg_error *e)
+/* Into the kernel, with the timer or, for kernels that refuse it, without. */
+static int load_object(struct hg_bpf_programs *b, const struct hg_guard_options *o,
+		       const struct hg_pins *p, const void *data, size_t size, bool timer,
+		       struct hg_error *e)
 {
+	struct bpf_program *program;
 	int ret = open_object(b, o, p, data, size, e);
 
 	if (ret)
 		return ret;
+	program = bpf_object__find_program_by_name(b->object, hg_bpf_prog_names[HG_PROG_TIMER]);
+	if (program && !timer)
+		bpf_program__set_autoload(program, false);
 	ret = bpf_object__load(b->object);
 	if (ret)
-		return hg_error_set(e, ret, "%s: the kernel refuses the guard: %s%s", o->object,
-				    *said ? said : strerror(-ret),
-				    ret == -EPERM ? "; it needs CAP_BPF and CAP_NET_ADMIN" : "");
+		hg_error_set(e, ret, "%s: the kernel refuses the guard: %s%s", o->object,
+			     *said ? said : strerror(-ret),
+			     ret == -EPERM ? "; it needs CAP_BPF and CAP_NET_ADMIN" : "");
+	return ret;
+}
+
+static int load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
+		const struct hg_pins *p, const void *data, size_t size, struct hg_error *e)
+{
+	int ret = load_object(b, o, p, data, size, true, e);
+
+	if (ret && ret != -EPERM && b->object) {
+		bpf_object__close(b->object);
+		b->object = NULL;
+		hg_libbpf_reset();
+		ret = load_object(b, o, p, data, size, false, e);
+	}
+	if (ret)
+		return ret;
 	ret = take_descriptors(b, o->object, e);
 	if (ret)
 		return ret;
@@ -399,6 +423,18 @@ int hg_programs_load(struct hg_bpf_programs *b, const struct hg_guard_options *o
 	if (ret)
 		hg_programs_close(b);
 	return ret;
+}
+
+int hg_programs_start(const int progs[HG_PROGS], struct hg_error *e)
+{
+	const char frame[HG_PROG_FRAME] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = sizeof(frame));
+	int fd = progs[HG_PROG_TIMER], ret;
+
+	if (fd < 0)
+		return 0;
+	ret = bpf_prog_test_run_opts(fd, &o) ? -errno : -(int)o.retval;
+	return ret ? hg_error_set(e, ret, "cannot start the guard's timer: %s", strerror(-ret)) : 0;
 }
 
 void hg_programs_close(struct hg_bpf_programs *b)

@@ -46,6 +46,13 @@ struct hg_guard_options {
 /* Sensible values for every field of o->config and the table sizes; seed is random. */
 void hg_guard_options_init(struct hg_guard_options *o);
 
+/* Who closes seconds, so that what the windows counted is scored. */
+enum hg_guard_clock {
+	HG_CLOCK_KERNEL,  /* a timer in the kernel, with or without an agent */
+	HG_CLOCK_STOPPED, /* there is one, but it does not run: attach again */
+	HG_CLOCK_AGENT,	  /* this kernel takes none: close_seconds() */
+};
+
 struct hg_guard;
 
 struct hg_guard_ops {
@@ -79,9 +86,21 @@ struct hg_guard_ops {
 	/* Switches one of HG_GUARD_CONFINE and HG_GUARD_POLICE. */
 	int (*set_flag)(struct hg_guard *g, __u32 flag, bool on);
 
-	/* Replace peers and rules as one step: a packet sees the old set or the new one. */
+	/*
+	 * Replace peers, rules and bounds as one step: a packet sees the old set or the new one.
+	 * bounds[HG_CHANNELS_MAX], or NULL: nothing is scored. A channel whose id stays keeps its
+	 * score and counters; another one on its number begins anew.
+	 */
 	int (*set_profile)(struct hg_guard *g, const struct hg_peer *peers, size_t n_peers,
-			   const struct hg_rule *rules, size_t n_rules);
+			   const struct hg_rule *rules, size_t n_rules,
+			   const struct hg_bounds *bounds);
+	/* What is in force. */
+	int (*get_bounds)(struct hg_guard *g, struct hg_bounds by_channel[static HG_CHANNELS_MAX]);
+
+	/* Who closes the seconds. */
+	enum hg_guard_clock (*clock)(struct hg_guard *g);
+	/* With HG_CLOCK_AGENT, to be called every second; `seconds` is since the last call. */
+	int (*close_seconds)(struct hg_guard *g, unsigned int seconds);
 
 	int (*counters)(struct hg_guard *g, __u64 by_reason[static HG_REASON_MAX]);
 	int (*windows)(struct hg_guard *g, struct hg_window by_channel[static HG_CHANNELS_MAX]);
@@ -96,7 +115,8 @@ struct hg_guard_ops {
 
 	/*
 	 * A pollable descriptor for events, and their delivery. e->type says which struct begins
-	 * with *e; what is shorter than that was left out.
+	 * with *e; what is shorter than that was left out. There is one reader at a time; -EBUSY:
+	 * another process is it.
 	 */
 	int (*event_fd)(struct hg_guard *g);
 	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
@@ -124,5 +144,6 @@ const char *hg_reason_name(unsigned int reason);
 const char *hg_policy_name(unsigned int policy);
 int hg_policy_parse(const char *name); /* or -EINVAL */
 const char *hg_guard_mode_name(unsigned int mode);
+const char *hg_guard_clock_name(unsigned int clock);
 
 #endif

@@ -19,6 +19,7 @@
 #include "answers.h"
 #include "detect.h"
 #include "guard-conf.h"
+#include "guard-profile.h"
 #include "model.h"
 #include "profile-compile.h"
 #include "profile-sign.h"
@@ -36,7 +37,8 @@ struct hg_watch {
 	struct hg_agent *agent;
 	struct hg_guard *guard; /* NULL: not attached */
 	char guard_error[256];
-	struct hg_compiled *profile; /* NULL: none */
+	struct hg_profile *source;
+	struct hg_compiled *profile; /* of it, for this guard; NULL: none */
 	struct hg_detect *detect;
 	struct hg_answers *answers;	/* NULL: no guard or no profile is configured */
 	struct hg_alarm_sender *sender; /* NULL: no collector */
@@ -91,7 +93,8 @@ static void update_peers(struct hg_watch *w, bool anyway)
 	if (!anyway && n == w->n_peers && !memcmp(peers, w->peers, n * sizeof(*peers)))
 		return;
 	ret = host->set_profile(w->guard, peers, n, w->profile ? w->profile->rules : NULL,
-				w->profile ? w->profile->n_rules : 0);
+				w->profile ? w->profile->n_rules : 0,
+				w->profile ? w->profile->bounds : NULL);
 	if (ret) {
 		hg_error("guard: peers and profile not set: %s", strerror(-ret));
 		return;
@@ -112,6 +115,17 @@ static int attach(struct hg_watch *w, char *err, size_t err_size)
 		ret = host->attach(&o, &g, err, err_size);
 	if (ret)
 		return ret;
+	ret = w->profile ? hg_guard_compile(host, g, w->source, w->profile) : 0;
+	if (ret) {
+		host->close(g);
+		return ret;
+	}
+	if (w->answers)
+		hg_answers_set_profile(w->answers, w->profile);
+	if (host->clock(g) == HG_CLOCK_AGENT &&
+	    (!w->guard || host->clock(w->guard) != HG_CLOCK_AGENT))
+		hg_warn("guard: this kernel takes no timer: what the device does is scored only "
+			"while the agent runs");
 	host->close(w->guard);
 	w->guard = g;
 	if (w->detect)
@@ -134,14 +148,15 @@ static bool is_in(const struct hg_guard_interface *list, size_t n, unsigned int 
 	return false;
 }
 
-/* Every name in the configuration is an interface that has its programs. */
+/* Every name in the configuration is an interface that has its programs, and the timer runs. */
 static bool is_attached(struct hg_watch *w)
 {
 	struct hg_guard_interface list[HG_GUARD_INTERFACES_MAX];
 	const struct hg_conf_list *names = &w->agent->conf.guard.interfaces;
 	size_t n = 0;
 
-	if (!w->guard || host->interfaces(w->guard, list, &n))
+	if (!w->guard || host->interfaces(w->guard, list, &n) ||
+	    host->clock(w->guard) == HG_CLOCK_STOPPED)
 		return false;
 	for (size_t i = 0; i < names->count; i++) {
 		unsigned int ifindex = if_nametoindex(names->items[i]);
@@ -414,23 +429,23 @@ static int take_serial(struct hg_watch *w, const struct hg_profile *p, char *err
 static int load_profile(struct hg_watch *w, char *err, size_t err_size)
 {
 	const struct hg_agent_conf *c = &w->agent->conf;
-	struct hg_profile *p = calloc(1, sizeof(*p));
 	int ret = -ENOMEM;
 
+	w->source = calloc(1, sizeof(*w->source));
 	w->profile = calloc(1, sizeof(*w->profile));
-	if (p && w->profile)
-		ret = hg_profile_accept(c->profile.file, c->profile.maker, p, err, err_size);
+	if (w->source && w->profile)
+		ret = hg_profile_accept(c->profile.file, c->profile.maker, w->source, err,
+					err_size);
 	if (!ret)
-		ret = take_serial(w, p, err, err_size);
+		ret = take_serial(w, w->source, err, err_size);
 	if (!ret)
-		ret = hg_profile_compile(p, NULL, w->profile);
+		ret = hg_profile_compile(w->source, NULL, w->profile);
 	if (ret == -EKEYEXPIRED) {
 		hg_error("profile: %s; traffic is not watched", err);
 		free(w->profile);
 		w->profile = NULL;
 		ret = 0;
 	}
-	free(p);
 	return ret;
 }
 
@@ -491,6 +506,7 @@ void hg_watch_free(struct hg_watch *w)
 	if (w->link_fd >= 0)
 		close(w->link_fd);
 	host->close(w->guard);
+	free(w->source);
 	free(w->profile);
 	free(w);
 }

@@ -14,7 +14,8 @@
  *   trusted    prefixes whose packets always pass                       written by user space
  *   flows      three tables: kept (to mirror and collector), inside the profile (or to another
  *              peer), outside it                                        read by user space
- *   events     new flows, scores, DNS answers: each begins with a struct hg_event  ring buffer
+ *   events     new flows, scores, DNS answers: each begins with a struct hg_event; a ring buffer
+ *   score      of each channel, see core/score.h                        closed each second
  *
  * The maps of peers, rules and bounds have two banks: 2 * HG_PEERS_MAX, 2 * HG_RULES_MAX, 2 *
  * HG_CHANNELS_MAX entries. Entries generation & 1 times the maximum and up are in force; a peer of
@@ -95,7 +96,7 @@ struct hg_guard_config {
 	__u32 config_rate; /* ARP, ND, DHCP, IGMP/MLD, link packets a second, each kind */
 	__u32 n_trusted;   /* prefixes in the trusted map */
 	__u32 flags;	   /* HG_GUARD_* */
-	__u32 pad;
+	__u32 rows;	   /* of the windows that are in use; 0: all */
 };
 
 #ifndef __cplusplus

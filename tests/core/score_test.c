@@ -128,6 +128,28 @@ static void lateness(void)
 	is_int(d.e.news, HG_EPISODE_START, "from which counting goes on");
 }
 
+static void another_channel(void)
+{
+	struct device d = begin(1);
+
+	d.b.packets[HG_WINDOW_MINUTE] = 100;
+	open_flow(&d, 1, 443, 90, 60, 1);
+	second(&d);
+	d.b.id = 2;
+	d.now.packets_out += 20;
+	second(&d);
+	d.now.packets_out += 20;
+	second(&d);
+	ok(d.e.news == HG_EPISODE_NONE && d.st.minute.packets == 20 && !d.spots.n[1],
+	   "another definition of the channel begins anew");
+	d.now.packets_out += 90;
+	second(&d);
+	is_int(d.e.news, HG_EPISODE_START, "and is scored from there");
+	d.b.packets[HG_WINDOW_MINUTE] = 1000;
+	is_int(until(&d, HG_EPISODE_END, 60), HG_SCORE_QUIET,
+	       "the same one with other bounds goes on");
+}
+
 static void walks(void)
 {
 	struct device d = begin(0);
@@ -235,6 +257,7 @@ int main(void)
 {
 	windows();
 	lateness();
+	another_channel();
 	walks();
 	sums();
 	mildness();

@@ -321,7 +321,15 @@ static void test_names(void)
 	is_str(hg_alarm_class_name(HG_ALARM_ENDED + 1), NULL, "none beyond the last");
 	is_str(hg_alarm_feature_name(HG_FEATURE_FAILED), "failed", "name of a feature");
 	is_str(hg_alarm_feature_name(0), NULL, "feature 0 has none");
-	is_str(hg_alarm_feature_name(HG_FEATURE_HEARTBEAT + 1), NULL, "none beyond the last");
+	is_str(hg_alarm_feature_name(HG_FEATURE_MAX + 1), NULL, "none beyond the last");
+	is_str(hg_attack_name(HG_ATTACK_BOT_CONTROL), "bot-control", "name of an attack");
+	is_str(hg_attack_name(HG_ATTACK_NONE), NULL, "no attack has none");
+	is_str(hg_attack_name(HG_ATTACK_MAX + 1), NULL, "nor is there one beyond the last");
+	for (unsigned int i = 1; i <= HG_ATTACK_MAX; i++)
+		ok(hg_attack_name(i) && hg_attack_class(i) >= HG_ALARM_SCAN &&
+			   hg_attack_class(i) <= HG_ALARM_OUTSIDE,
+		   "attack %u: %s is of class %s", i, hg_attack_name(i),
+		   hg_alarm_class_name(hg_attack_class(i)));
 }
 
 int main(void)

@@ -220,7 +220,8 @@ class World:
 class Guard:
     """The command line `heliograph guard ...` with a configuration file of this world."""
 
-    def __init__(self, world, mode, ns="dev", interface="d0", mirror=None, **keys):
+    def __init__(self, world, mode, ns="dev", interface="d0", mirror=None,
+                 profile=None, **keys):
         self.world, self.ns = world, ns
         self.pins = world.tmp + "/bpf/guard"
         self.conf = world.tmp + "/heliographd.conf"
@@ -229,6 +230,10 @@ class Guard:
         with open(self.conf, "w", encoding="ascii") as f:
             if mirror:
                 f.write(f"[mirror]\nhost = {mirror[0]}\nport = {mirror[1]}\n")
+            if profile:
+                with open(world.tmp + "/profile.json", "w", encoding="ascii") as p:
+                    json.dump(profile, p)
+                f.write(f"[profile]\nfile = {world.tmp}/profile.json\n")
             f.write("[guard]\n")
             for k, v in keys.items():
                 for one in v if isinstance(v, (list, tuple)) else [v]:

@@ -8,9 +8,9 @@
        the guard                              queue of 50 packets
 
 The device's agent makes test alarms, 20 a second, while hping3 floods a victim behind the uplink
-with six to eight times what that carries. An alarm counts as delivered when its first datagram comes: they
-are told apart by their counters, and repeats come 0.75 s after it or later. Without police the
-figure is only told; it must show that the queue was full.
+with six to eight times what that carries. An alarm counts as delivered when its first datagram
+comes: they are told apart by their counters, and repeats come 0.75 s after it or later. Without
+police the figure is only told; it must show that the queue was full.
 """
 import ctypes
 import json

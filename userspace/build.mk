@@ -21,6 +21,7 @@ capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c
 replay-srcs := $(capture-srcs) $(addprefix userspace/,replay.c dns.c names.c targets.c)
 capture-cmd-srcs := $(replay-srcs) $(addprefix userspace/,cmd_profile_capture.c cmd_profile_test.c \
 	cmd_profile_learn.c \
+	cmd_profile_plot.c plot.c \
 	episodes.c labels.c learn.c learn-minutes.c learn-endpoints.c learn-channels.c \
 	learn-envelope.c)
 

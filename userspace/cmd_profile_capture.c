@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "cmd_profile_learn.h"
+#include "cmd_profile_plot.h"
 #include "cmd_profile_test.h"
 #include "guard.h"
 
@@ -165,5 +166,8 @@ const struct hg_subcommand hg_capture_subcommands[] = {
 	  "make a profile of captures", hg_cmd_profile_learn },
 	{ "profile test", "PROFILE CAPTURE... [--labels FILE] [--json] " HG_CMD_CAPTURE_USAGE,
 	  "what the guard would tell of captures", hg_cmd_profile_test },
+	{ "profile plot",
+	  "PROFILE CAPTURE... -o OUT [--channel NAME]... [--feature NAME]... [--window SECONDS] " HG_CMD_CAPTURE_USAGE,
+	  "draw captures beside a profile's bounds", hg_cmd_profile_plot },
 	{ 0 },
 };

@@ -85,7 +85,7 @@ include mirror/build.mk
 include collector/build.mk
 include tests/build.mk
 
-.PHONY: all ebpf agent mirror collector tests demo check bench lint install uninstall clean help
+.PHONY: all ebpf agent mirror collector tests demo check bench bench-accuracy lint install uninstall clean help
 all: $(programs) ebpf
 agent: $(O)/heliographd $(O)/heliograph
 mirror: $(O)/heliograph-mirror
@@ -138,6 +138,12 @@ bench:
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)tests/bench/run --build $(O)
 
+# Rewrites the tables of docs/accuracy.md; the captures are looked for in HG_DATA.
+bench-accuracy:
+	$(Q)scripts/deps build run test
+	$(Q)$(MAKE) --no-print-directory agent
+	$(Q)tests/accuracy/run --build $(O) --docs docs/accuracy.md
+
 lint:
 	$(Q)scripts/deps build lint
 	$(Q)$(MAKE) --no-print-directory tests $(O)/compile_commands.json
@@ -161,6 +167,7 @@ help:
 	@echo 'make check       pass all tests (root; installs what is missing); T=FILE... for some, SAN=1 for sanitizers'
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
+	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'
 	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

@@ -5,3 +5,6 @@ test-srcs-tests/bpf/captures_test = tests/bpf/testrun.c userspace/guard-common.c
 test-libs-tests/bpf/captures_test := -lbpf -lpcap -ljansson
 test-srcs-tests/bpf/answers_test = tests/core/frames.c tests/bpf/testrun.c userspace/guard-common.c
 test-libs-tests/bpf/answers_test := -lbpf
+test-srcs-tests/bpf/profile_test = tests/bpf/testrun.c userspace/guard-common.c userspace/names.c \
+	userspace/dns.c $(capture-srcs) $(profile-srcs)
+test-libs-tests/bpf/profile_test = -lbpf -lpcap $(profile-libs)

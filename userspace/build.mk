@@ -19,11 +19,10 @@ mud-srcs := $(addprefix userspace/,mud-read.c mud-ace.c mud-remote.c mud-grant.c
 capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c capture-finder.c \
 	capture-peers.c)
 replay-srcs := $(capture-srcs) $(addprefix userspace/,replay.c dns.c names.c targets.c)
-capture-cmd-srcs := $(replay-srcs) $(addprefix userspace/,cmd_profile_capture.c cmd_profile_test.c \
-	cmd_profile_learn.c \
-	cmd_profile_plot.c plot.c \
-	episodes.c labels.c learn.c learn-minutes.c learn-endpoints.c learn-channels.c \
+learn-srcs := $(addprefix userspace/,learn.c learn-minutes.c learn-endpoints.c learn-channels.c \
 	learn-envelope.c)
+capture-cmd-srcs := $(replay-srcs) $(learn-srcs) $(addprefix userspace/,cmd_profile_capture.c \
+	cmd_profile_test.c cmd_profile_learn.c cmd_profile_plot.c plot.c episodes.c labels.c)
 
 store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
 	store-profile.c)

@@ -136,7 +136,7 @@ static bool begins_flow(struct hg_capture_finder *f, const struct hg_packet *p)
 		return (p->tcp & (HG_TCP_SYN | HG_TCP_ACK)) == HG_TCP_SYN;
 	if (p->kind != HG_PACKET_FLOW || p->flags & HG_PACKET_ANSWER)
 		return false;
-	hash = (hash_bytes(&a, sizeof(a)) + hash_bytes(&b, sizeof(b))) ^ p->key.proto << 24;
+	hash = (hash_bytes(&a, sizeof(a)) + hash_bytes(&b, sizeof(b))) ^ (__u32)p->key.proto << 24;
 	if (f->tuples[hash % TUPLES] == (hash | 1))
 		return false;
 	f->tuples[hash % TUPLES] = hash | 1;

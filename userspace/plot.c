@@ -194,8 +194,8 @@ static void put_axes(const struct hg_plot *p, const struct scale *s, double bott
 	char text[32];
 
 	if (s->logarithmic)
-		for (double v = 1; v < s->top; v *= 10)
-			put_value_tick(f, s, v, bottom);
+		for (__u64 v = 1; (double)v < s->top && v < 1000000000000000000; v *= 10)
+			put_value_tick(f, s, (double)v, bottom);
 	for (int i = 0; !s->logarithmic && step * i < s->top; i++)
 		put_value_tick(f, s, step * i, bottom);
 	for (int i = 0; i <= TIMES; i++) {

@@ -19,8 +19,9 @@
 #include "targets.h"
 
 #define SECOND 1000000000ull
-#define BEGIN_S 100000 /* the guard's clock when a session begins: long after its start */
-#define REST_S 3900 /* played after the last packet: an hour's window and an episode's quiet end */
+#define BEGIN_S 100000	/* the guard's clock when a session begins: long after its start */
+#define REST_S 3900	/* played at most after the last packet: an hour's window, a quiet end */
+#define REST_LEAST_S 10 /* until it is known which openings failed */
 #define STRANGER_S 60	/* so long does a service answer a datagram */
 #define NAMES_S 60	/* between two looks for names whose time is over */
 #define FRESH_S 2	/* a flow with traffic so lately is part of what breaks a bound */
@@ -274,11 +275,20 @@ static void set_base(struct hg_replayer *r)
 				      &r->host.spots[c], c, 1, &e);
 }
 
+static bool is_active(const struct hg_replayer *r)
+{
+	for (unsigned int c = 0; c < HG_CHANNELS_MAX; c++)
+		if (r->states[c].active)
+			return true;
+	return false;
+}
+
 void hg_replayer_end(struct hg_replayer *r)
 {
 	if (!r->begun)
 		return;
-	pass_time(r, r->second + REST_S);
+	for (__u32 i = 0; i < REST_S && (i < REST_LEAST_S || is_active(r)); i++)
+		pass_time(r, r->second + 1);
 	r->begun = false;
 	if (r->o.session)
 		r->o.session(r->o.ctx, r->session);

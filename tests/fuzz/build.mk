@@ -10,7 +10,9 @@ fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o alarm-payload.o cbor.o cborjson.o
 fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o profile.o profile-read.o \
 	profile-write.o profile-text.o profile-compile.o profile-sign.o mud-read.o mud-ace.o \
 	mud-remote.o mud-grant.o mud-entry.o mud-import.o mud-export.o)
-fuzz-libs := -ljansson $(conf-libs) $(ssl-libs)
+fuzz-lib += $(patsubst %.c,$(O)/fuzz/%.o,$(capture-srcs) userspace/replay.c userspace/targets.c \
+	userspace/episodes.c userspace/guard-common.c $(learn-srcs))
+fuzz-libs := -lpcap -ljansson $(conf-libs) $(ssl-libs)
 fuzz-runtime := $(wildcard $(addsuffix /libclang_rt.fuzzer*,$(shell $(CLANG) -print-runtime-dir 2>/dev/null)))
 fuzz-flags := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 .SECONDARY: $(fuzz-lib) $(patsubst %,$(O)/fuzz/tests/fuzz/%_fuzz.o,$(fuzz-names))
@@ -24,7 +26,8 @@ endif
 $(O)/fuzz/%.o: %.c $(O)/.flags
 	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DHG_VERSION='"$(VERSION)"' -Wall -Wextra -Werror \
+	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DHG_VERSION='"$(VERSION)"' \
+		-DHG_BPFDIR='"$(BPFDIR)"' -Wall -Wextra -Werror \
 		-Wno-unused-parameter $(fuzz-flags) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(fuzz-programs): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%_fuzz.o $(fuzz-lib)
@@ -35,7 +38,7 @@ $(fuzz-programs): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%_fuzz.o $(fuzz-lib)
 
 .PHONY: fuzz
 fuzz: $(fuzz-programs) $(O)/tests/lib/vectors $(O)/tests/core/verdict_test $(O)/tests/agent/dns_test \
-		$(O)/tests/profile/sign_test $(O)/tests/profile/mud_test
+		$(O)/tests/profile/sign_test $(O)/tests/profile/mud_test $(O)/tests/profile/capture_test
 	$(Q)tests/fuzz/seeds $(O) $(O)/fuzz/seeds
 	$(Q)set -e; for t in $(fuzz-names); do \
 		mkdir -p $(O)/fuzz/corpus/$$t; \

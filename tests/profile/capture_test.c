@@ -556,8 +556,46 @@ static void test_real(void)
 	ok(n && !wrong, "%u real captures: the device is found", n);
 }
 
-int main(void)
+/* The fuzzer's first captures: each link type, in hex, behind the byte that says how. */
+static void print_seed(int link, int flags, int how)
 {
+	struct gen_host web = server(1);
+	struct gen_frame f;
+
+	gen_begin(&files[0], link, flags);
+	talk(&files[0], &device, &web, 1600000000, 1, 3);
+	talk(&files[0], &device6, &(struct gen_host){ router.mac, "2001:db8:9::1" }, 1600000010, 1,
+	     3);
+	talk(&files[0], &device, &other, 1600000020, 0.5, 2);
+	gen_udp(&f, &device, 68, &all, 67, NULL, 240);
+	gen_add(&files[0], 1600000030, &f);
+	gen_udp(&f, &device, 5000, &router, 53, NULL, 30);
+	gen_add(&files[0], 1600000031, &f);
+	gen_udp(&f, &router, 53, &device, 5000, "\0\1\x81\x80\0\1\0\0\0\0\0\0\1a\0\0\1\0\1", 19);
+	gen_add(&files[0], 1600000032, &f);
+	gen_end(&files[0]);
+	printf("%02x", how);
+	for (size_t i = 0; i < files[0].size; i++)
+		printf("%02x", (__u8)files[0].data[i]);
+	printf("\n");
+	gen_free(&files[0]);
+}
+
+static int print_seeds(void)
+{
+	static const int links[] = { GEN_ETHERNET, GEN_RAW, GEN_SLL, GEN_SLL2 };
+
+	for (int i = 0; i < 4; i++)
+		for (int flags = 0; flags < 8; flags++)
+			if (flags < GEN_PCAPNG || !(flags & GEN_NANO))
+				print_seed(links[i], flags, flags);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "seeds"))
+		return print_seeds();
 	test_variants();
 	test_cut();
 	test_find_pair();

@@ -170,6 +170,8 @@ static int command(struct player *other, char *text)
 		flag(HG_GUARD_CONFINE, value);
 	} else if (!strcmp(word, "police")) {
 		flag(HG_GUARD_POLICE, value);
+	} else if (!strcmp(word, "generation")) { /* +2: the same bank, all flows matched again */
+		world.config.generation += atoi(value);
 	} else if (!strcmp(word, "bound")) {
 		bound(value);
 	} else if (!strcmp(word, "rate")) {

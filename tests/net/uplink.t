@@ -15,7 +15,6 @@ police the figure is only told; it must show that the queue was full.
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time

@@ -62,7 +62,9 @@ struct hg_alarm {
 	uint64_t episode;      /* counter of the first alarm of this episode */
 	uint64_t time_ms;      /* device's clock, Unix ms */
 	uint8_t alarm_class;   /* enum hg_alarm_class */
-	uint8_t feature;       /* enum hg_alarm_feature */
+	uint8_t feature;       /* enum hg_feature */
+	uint8_t attack;	       /* enum hg_attack; 0: not said */
+	uint16_t window;       /* of the feature: 1, 60 or 3600 seconds; 0: not said */
 	uint16_t channel;      /* of the profile; 0: outside it */
 	uint64_t value, bound; /* of the feature, and the bound that it broke */
 	uint8_t self_family;   /* device's own address as it sees it; 0: unknown */

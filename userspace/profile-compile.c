@@ -228,20 +228,6 @@ static void compile_tests(const struct hg_profile_channel *ch, struct hg_bounds 
 	}
 }
 
-/* The bounds of one second, as the detector in user space has them. */
-static void compile_second(const struct hg_bounds *b, struct hg_score_bounds *out)
-{
-	*out = (struct hg_score_bounds){
-		.packets = b->packets[HG_WINDOW_SECOND],
-		.bytes = b->bytes[HG_WINDOW_SECOND],
-		.flows = b->flows[HG_WINDOW_SECOND],
-		.failed = b->failed[HG_WINDOW_SECOND],
-		.walk_limit = b->walk_limit,
-		.walk_up = b->walk_up,
-		.walk_down = b->walk_down,
-	};
-}
-
 int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_compiled *out)
 {
 	__u64 ids[HG_PROFILE_CHANNELS_MAX];
@@ -257,7 +243,6 @@ int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_c
 	compile_bounds(p, &p->outside, &out->bounds[0]);
 	out->bounds[0].id = HG_OUTSIDE_ID;
 	out->bounds[0].walk_up = WALK_UP_OUTSIDE;
-	compile_second(&out->bounds[0], &out->second[0]);
 	for (size_t i = 0; i < p->n_channels; i++) {
 		const struct hg_profile_channel *ch = &p->channels[i];
 
@@ -267,7 +252,6 @@ int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_c
 		compile_bounds(p, &ch->envelope, b);
 		compile_tests(ch, b);
 		b->id = ids[i];
-		compile_second(b, &out->second[number[i]]);
 		/* The guard counts no flows that remotes open; they are outside. */
 		if (!ch->remote_opens)
 			compile_remotes(out, p, ch, number[i]);

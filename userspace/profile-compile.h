@@ -7,7 +7,6 @@
 #ifndef HG_USERSPACE_PROFILE_COMPILE_H
 #define HG_USERSPACE_PROFILE_COMPILE_H
 
-#include "../core/second.h"
 #include "names.h"
 #include "profile.h"
 
@@ -23,8 +22,7 @@ struct hg_compiled {
 	size_t n_rules;
 	size_t n_names;
 	struct hg_rule rules[HG_RULES_MAX];
-	struct hg_bounds bounds[HG_CHANNELS_MAX];	/* id 0: there is no such channel */
-	struct hg_score_bounds second[HG_CHANNELS_MAX]; /* of the detector in user space */
+	struct hg_bounds bounds[HG_CHANNELS_MAX]; /* id 0: there is no such channel */
 	char channels[HG_CHANNELS_MAX][HG_PROFILE_NAME_MAX + 1]; /* their names */
 	struct hg_compiled_name names[HG_PROFILE_REMOTES_ALL];
 };

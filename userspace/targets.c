@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MANY_PORTS                                                                                 \
-	8 /* of one host, from which its ports are told as "any" and it counts as scanned */
 #define MANY_HOSTS 8 /* from which hosts are told as prefixes */
 
 /* What the groups reported must hold of all hosts, in eighths. */
@@ -192,7 +190,7 @@ static void put_prefixes(const struct hg_targets *t, struct hg_alarm *alarm, uin
 			put_target(alarm, &best[k], lengths[i]);
 }
 
-enum hg_spread hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm)
+void hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm)
 {
 	struct group best[HG_ALARM_TARGETS_MAX] = { 0 };
 	uint64_t packets = 0;
@@ -204,7 +202,7 @@ enum hg_spread hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm)
 	alarm->self_family = 0;
 	one_family(t);
 	if (!t->n)
-		return HG_SPREAD_NONE;
+		return;
 	v4 = is_v4(&t->flows[0].addr);
 	if (is_v4(&t->local) == v4) {
 		alarm->self_family = v4 ? 4 : 6;
@@ -217,14 +215,8 @@ enum hg_spread hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm)
 	hosts = group_by(t, 128, best, &n, &covered);
 
 	/* One host has half of the packets: it is the target, however many others there are. */
-	if (best[0].packets * 2 >= packets && (hosts < MANY_HOSTS || best[0].packets > hosts)) {
+	if (hosts < MANY_HOSTS || (best[0].packets * 2 >= packets && best[0].packets > hosts))
 		put_hosts(alarm, best, n);
-		return best[0].ports >= MANY_PORTS ? HG_SPREAD_MANY : HG_SPREAD_ONE;
-	}
-	if (hosts < MANY_HOSTS) {
-		put_hosts(alarm, best, n);
-		return best[0].ports >= MANY_PORTS ? HG_SPREAD_MANY : HG_SPREAD_FEW;
-	}
-	put_prefixes(t, alarm, (uint32_t)hosts, v4);
-	return HG_SPREAD_MANY;
+	else
+		put_prefixes(t, alarm, (uint32_t)hosts, v4);
 }

@@ -28,16 +28,9 @@ struct hg_targets {
 	struct hg_target_flow flows[HG_TARGETS_FLOWS_MAX];
 };
 
-enum hg_spread {
-	HG_SPREAD_NONE = 0, /* no flow */
-	HG_SPREAD_ONE,	    /* most packets go to one port of one host */
-	HG_SPREAD_FEW,
-	HG_SPREAD_MANY, /* many hosts, or many ports of one */
-};
-
 void hg_targets_add(struct hg_targets *t, const struct hg_flow_key *key, uint32_t packets);
 
 /* Sums up into alarm->targets and own address. Reorders t->flows. */
-enum hg_spread hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm);
+void hg_targets_sum(struct hg_targets *t, struct hg_alarm *alarm);
 
 #endif

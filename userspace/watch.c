@@ -292,11 +292,12 @@ static int on_alarm(void *ctx, const struct hg_alarm *alarm, uint64_t *episode)
 {
 	struct hg_watch *w = ctx;
 	const char *name = hg_alarm_class_name(alarm->alarm_class);
+	const char *attack = hg_attack_name(alarm->attack);
 	const char *feature = hg_alarm_feature_name(alarm->feature);
 
-	hg_warn("alarm: %s: %s %llu, bound %llu, channel %s", name ? name : "?",
-		feature ? feature : "?", (unsigned long long)alarm->value,
-		(unsigned long long)alarm->bound,
+	hg_warn("alarm: %s: %s: %s %llu, bound %llu, in %u s, channel %s", name ? name : "?",
+		attack ? attack : "?", feature ? feature : "?", (unsigned long long)alarm->value,
+		(unsigned long long)alarm->bound, alarm->window,
 		w->profile->channels[alarm->channel % HG_CHANNELS_MAX]);
 	if (w->sender)
 		return hg_alarm_sender_state(w->sender, alarm, episode);
@@ -357,7 +358,6 @@ static int start_detector(struct hg_watch *w)
 		.base = w->agent->base,
 		.ops = host,
 		.guard = w->guard,
-		.profile = w->profile,
 		.alarm = on_alarm,
 		.answer = on_dns_answer,
 		.ctx = w,

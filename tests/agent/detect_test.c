@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * Detector on a guard that plays scenes: openings and answers per second go into windows and
- * flows as the kernel's guard would count them; the alarms it makes are looked at.
+ * Detector on a guard that plays scenes: openings and answers go into windows, spots and flows as
+ * the kernel's guard would count them, and each second is scored by the core; the alarms that come
+ * of it are looked at.
  */
 #include "../tap.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include "../../core/score.h"
 #include "../../userspace/detect.h"
+#include "../../userspace/profile-compile.h"
 
 #define FLOWS_MAX 20000
 #define ALARMS_MAX 64
@@ -20,6 +23,10 @@ struct hg_guard {
 		struct hg_flow flow;
 	} flows[FLOWS_MAX];
 	size_t n_flows, n_told;
+	struct hg_spots spots[HG_CHANNELS_MAX];
+	struct hg_score_state score[HG_CHANNELS_MAX];
+	struct hg_score_event scored[HG_CHANNELS_MAX];
+	size_t n_scored;
 	int broken;
 };
 
@@ -29,9 +36,25 @@ static struct hg_alarm alarms[ALARMS_MAX];
 static int n_alarms, refuse;
 static uint64_t now_s, next_episode;
 
-static int fake_windows(struct hg_guard *g, struct hg_window by_channel[static HG_CHANNELS_MAX])
+static enum hg_guard_clock fake_clock(struct hg_guard *g)
 {
-	memcpy(by_channel, g->windows, sizeof(g->windows));
+	return HG_CLOCK_AGENT;
+}
+
+static int fake_close(struct hg_guard *g, unsigned int seconds)
+{
+	for (__u32 i = 0; i < HG_CHANNELS_MAX; i++) {
+		struct hg_score_event e = {
+			.head = { .type = HG_EVENT_SCORE, .channel = (__u16)i, .length = sizeof(e) }
+		};
+
+		if (!profile.bounds[i].id)
+			continue;
+		hg_score_step(&g->score[i], &profile.bounds[i], &g->windows[i], &g->spots[i], i,
+			      seconds, &e);
+		if (e.news != HG_EPISODE_NONE && g->n_scored < HG_CHANNELS_MAX)
+			g->scored[g->n_scored++] = e;
+	}
 	return g->broken;
 }
 
@@ -58,12 +81,16 @@ static int fake_events(struct hg_guard *g, void (*each)(void *ctx, const struct 
 
 		each(ctx, &e.head);
 	}
-	return 0;
+	for (size_t i = 0; i < g->n_scored; i++)
+		each(ctx, &g->scored[i].head);
+	g->n_scored = 0;
+	return g->broken;
 }
 
 static const struct hg_guard_ops fake = {
 	.name = "fake",
-	.windows = fake_windows,
+	.clock = fake_clock,
+	.close_seconds = fake_close,
 	.flows = fake_flows,
 	.events = fake_events,
 };
@@ -108,13 +135,16 @@ static void open_flow(unsigned int channel, uint32_t remote, uint16_t port, uint
 	w->packets_out += packets;
 	w->bytes_out += packets * 60ull;
 	w->answered += answered;
+	w->packets_in += answered ? packets : 0;
+	w->tcp += packets;
+	w->syn += packets == 1 ? 1 : 0;
+	w->unnamed++;
+	w->fresh += hg_spots_add(&guard.spots[channel], 1, k);
 }
 
 static struct hg_detect *begin(void)
 {
-	struct hg_detect_options o = {
-		.ops = &fake, .guard = &guard, .profile = &profile, .alarm = take_alarm
-	};
+	struct hg_detect_options o = { .ops = &fake, .guard = &guard, .alarm = take_alarm };
 	struct hg_detect *d;
 
 	memset(&guard, 0, sizeof(guard));
@@ -170,7 +200,8 @@ static void flood(void)
 		if (!t)
 			is_int(n_alarms, 1, "a flood is stated within its first second");
 	}
-	is_int(alarms[0].alarm_class, HG_ALARM_FLOOD, "as a flood: one port of one host");
+	ok(alarms[0].alarm_class == HG_ALARM_FLOOD && alarms[0].attack == HG_ATTACK_SYN_FLOOD,
+	   "as a flood of SYNs: one port of one host");
 	is_int(alarms[0].channel, 0, "outside the profile");
 	ok(alarms[0].value > alarms[0].bound, "value over bound");
 	ok(target_is(0, "198.51.100.7", 32, 80), "its target is the host and port");
@@ -197,7 +228,9 @@ static void scan(void)
 		open_flow(0, 0x0a090000 + (uint32_t)i, 23, 4000, 1, 0);
 	second(d);
 	is_int(n_alarms, 1, "a scan of a network is stated within its first second");
-	is_int(alarms[0].alarm_class, HG_ALARM_SCAN, "as a scan");
+	ok(alarms[0].alarm_class == HG_ALARM_SCAN &&
+		   alarms[0].attack == HG_ATTACK_HORIZONTAL_SCAN && alarms[0].window == 1,
+	   "as a scan of many hosts, seen in a second");
 	ok(target_is(0, "10.9.0.0", 24, 23), "its target is the network, with the port");
 	hg_detect_free(d);
 
@@ -205,8 +238,9 @@ static void scan(void)
 	for (int i = 0; i < 200; i++)
 		open_flow(0, 0xc6336407, (uint16_t)(1 + i), 4000, 1, i % 20 == 0);
 	second(d);
-	ok(n_alarms == 1 && alarms[0].alarm_class == HG_ALARM_SCAN,
-	   "many ports of one host are a scan");
+	ok(n_alarms == 1 && alarms[0].alarm_class == HG_ALARM_SCAN &&
+		   alarms[0].attack == HG_ATTACK_VERTICAL_SCAN,
+	   "many ports of one host are a vertical scan");
 	ok(target_is(0, "198.51.100.7", 32, 0), "its target is the host");
 	hg_detect_free(d);
 
@@ -231,7 +265,7 @@ static void slow(void)
 		second(d);
 	}
 	ok(n_alarms == 1 && alarms[0].alarm_class == HG_ALARM_SCAN &&
-		   alarms[0].feature == HG_FEATURE_FAILED,
+		   alarms[0].feature == HG_FEATURE_WALK,
 	   "a scan of one address a minute is stated (after %d min)", t / 60);
 	ok(alarms[0].n_targets > 0, "with targets that the recent openings remember");
 	hg_detect_free(d);

@@ -170,12 +170,13 @@ static char *targets_json(const struct hg_alarm *a)
 
 static void store(struct request *r, const struct hg_alarm *a)
 {
-	char id[2 * HG_KEY_ID_LEN + 3], n[10][24], self[HG_NET_STRLEN], source[HG_NET_STRLEN];
+	char id[2 * HG_KEY_ID_LEN + 3], n[10][24], attack[8], window[8], self[HG_NET_STRLEN],
+		source[HG_NET_STRLEN];
 	char line[HG_NET_STRLEN], *targets = targets_json(a);
 	struct hg_net me = { .family = a->self_family, .len = a->self_family == 4 ? 32 : 128 };
 	const uint64_t numbers[] = { a->counter, a->episode, a->time_ms, a->alarm_class,
 				     a->feature, a->channel, a->value,	 a->bound };
-	const char *values[15];
+	const char *values[17];
 
 	for (size_t i = 0; i < 8; i++) {
 		snprintf(n[i], sizeof(n[i]), "%llu", (unsigned long long)numbers[i]);
@@ -190,9 +191,14 @@ static void store(struct request *r, const struct hg_alarm *a)
 	values[12] = hg_net_format(&r->source, source);
 	values[13] = hg_net_format(&r->line, line);
 	values[14] = targets;
+	snprintf(attack, sizeof(attack), "%u", a->attack);
+	snprintf(window, sizeof(window), "%u", a->window);
+	values[15] = attack;
+	values[16] = window;
 	query(r,
-	      "SELECT hg_alarm_store($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-	      15, values, on_stored);
+	      "SELECT hg_alarm_store($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
+	      "$16, $17)",
+	      17, values, on_stored);
 	free(targets);
 }
 

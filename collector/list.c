@@ -120,9 +120,10 @@ int hg_list_incidents(const struct hg_collector_conf *conf, int argc, char **arg
 		   : list(conf, &o,
 			  "SELECT incident_id AS incident, CASE WHEN closed_at IS NULL THEN 'open' ELSE 'closed' END "
 			  "AS state, target, CASE port WHEN 0 THEN 'any' ELSE port::text END AS port, "
-			  "array_to_string(classes, '+') AS classes, devices, lines, lasting AS blocks, " TIME(
-				  "opened_at") " AS opened, " TIME("last_seen_at") " AS last_seen, " TIME("closed_at") " AS closed "
-														       "FROM incident_list WHERE $1::boolean OR closed_at IS NULL ORDER BY incident_id",
+			  "array_to_string(classes, '+') AS classes, devices, lines, lasting AS blocks, "
+			  "array_to_string(attacks, '+') AS attacks, " TIME("opened_at") " AS opened, " TIME(
+				  "last_seen_at") " AS last_seen, " TIME("closed_at") " AS closed "
+										      "FROM incident_list WHERE $1::boolean OR closed_at IS NULL ORDER BY incident_id",
 			  1, values);
 }
 
@@ -139,6 +140,20 @@ int hg_list_decisions(const struct hg_collector_conf *conf, int argc, char **arg
 				  "made_at") " AS made, " TIME("coalesce(ended_at, ends_at)") " AS \"end\", reason "
 											      "FROM decision WHERE $1::boolean OR ended_at IS NULL ORDER BY decision_id",
 			  1, values);
+}
+
+int hg_list_drift(const struct hg_collector_conf *conf, int argc, char **argv)
+{
+	struct options o;
+	int ret = read_options(argc, argv, false, false, &o);
+
+	return ret ? ret
+		   : list(conf, &o,
+			  "SELECT model, firmware, channel, feature, window_s AS window, devices, alarms, most, "
+			  "bound, " TIME("first_at") " AS first, " TIME(
+				  "last_at") " AS last "
+					     "FROM drift_list ORDER BY devices DESC, alarms DESC, model, firmware, channel, feature",
+			  0, NULL);
 }
 
 int hg_list_devices(const struct hg_collector_conf *conf, int argc, char **argv)

@@ -8,6 +8,7 @@
 /* Each returns an enum hg_exit; argv[0] is the subcommand. */
 int hg_list_incidents(const struct hg_collector_conf *conf, int argc, char **argv);
 int hg_list_decisions(const struct hg_collector_conf *conf, int argc, char **argv);
+int hg_list_drift(const struct hg_collector_conf *conf, int argc, char **argv);
 int hg_list_devices(const struct hg_collector_conf *conf, int argc, char **argv);
 int hg_list_audit(const struct hg_collector_conf *conf, int argc, char **argv);
 int hg_list_history(const struct hg_collector_conf *conf, int argc, char **argv);

@@ -159,6 +159,7 @@ static int migrate(void *ctx, int argc, char **argv)
 	}
 LIST(incidents)
 LIST(decisions)
+LIST(drift)
 LIST(devices)
 LIST(audit)
 LIST(history)
@@ -171,6 +172,7 @@ static const struct hg_subcommand subcommands[] = {
 	{ "decisions", "[--all] [--json]", "list lasting decisions, or all", decisions },
 	{ "history", "ID [--json]", "what happened to a decision", history },
 	{ "restore", "ID", "end a decision", restore },
+	{ "drift", "[--json]", "what models do that their profiles lack", drift },
 	{ "devices", "[--json]", "list enrolled devices", devices },
 	{ "audit", "[--json]", "count datagrams by what became of them", audit },
 	{ 0 },

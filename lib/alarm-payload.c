@@ -26,6 +26,8 @@ enum key {
 	KEY_SELF = 12,
 	KEY_TARGETS = 13,
 	KEY_CODE = 14,
+	KEY_ATTACK = 15,
+	KEY_WINDOW = 16,
 	KEY_FREE = 64, /* from here on keys are skipped: later minor versions use them */
 };
 
@@ -41,7 +43,7 @@ static const struct {
 				BIT(KEY_TIME) | BIT(KEY_CLASS) | BIT(KEY_MODEL) |
 					BIT(KEY_FIRMWARE) | BIT(KEY_FEATURE) | BIT(KEY_CHANNEL) |
 					BIT(KEY_VALUE) | BIT(KEY_BOUND) | BIT(KEY_SELF) |
-					BIT(KEY_TARGETS) },
+					BIT(KEY_TARGETS) | BIT(KEY_ATTACK) | BIT(KEY_WINDOW) },
 	[HG_DATAGRAM_ACK] = { BITS_EACH, BIT(KEY_UID) | BIT(KEY_CODE) },
 };
 
@@ -62,6 +64,12 @@ static bool target_ok(const struct hg_alarm_target *t)
 	       host_bits_zero(t);
 }
 
+/* 0: not said. */
+static bool window_ok(uint64_t seconds)
+{
+	return !seconds || seconds == 1 || seconds == 60 || seconds == 3600;
+}
+
 /* Of a payload that has all fields it must have. */
 static bool payload_ok(const struct hg_alarm_payload *p)
 {
@@ -69,7 +77,8 @@ static bool payload_ok(const struct hg_alarm_payload *p)
 	bool good = p->code <= HG_ACK_REJECTED && a->counter && a->counter <= INT64_MAX &&
 		    a->episode <= a->counter && a->time_ms <= INT64_MAX && a->value <= INT64_MAX &&
 		    a->bound <= INT64_MAX && a->alarm_class <= HG_ALARM_ENDED &&
-		    a->feature <= HG_FEATURE_HEARTBEAT && a->n_targets <= HG_ALARM_TARGETS_MAX &&
+		    a->feature <= HG_FEATURE_MAX && a->attack <= HG_ATTACK_MAX &&
+		    window_ok(a->window) && a->n_targets <= HG_ALARM_TARGETS_MAX &&
 		    (!a->self_family || a->self_family == 4 || a->self_family == 6) &&
 		    (!a->uid[0] || hg_uid_valid(a->uid, strnlen(a->uid, sizeof(a->uid)))) &&
 		    memchr(a->model, '\0', sizeof(a->model)) &&
@@ -168,6 +177,8 @@ long hg_alarm_payload_put(const struct hg_alarm_payload *p, void *buf, size_t si
 	put_number(&b, KEY_BOUND, a->bound);
 	put_addresses(&b, a);
 	put_number(&b, KEY_CODE, p->code);
+	put_number(&b, KEY_ATTACK, a->attack);
+	put_number(&b, KEY_WINDOW, a->window);
 	if (~b.keys & fields[p->type].must)
 		return -EINVAL;
 	if (b.out.err)
@@ -296,7 +307,7 @@ static void get_field(struct hg_cbor_in *in, uint64_t key, size_t key_pos,
 		get_text(in, a->firmware, sizeof(a->firmware));
 		break;
 	case KEY_FEATURE:
-		a->feature = (uint8_t)get_number(in, HG_FEATURE_HEARTBEAT);
+		a->feature = (uint8_t)get_number(in, HG_FEATURE_MAX);
 		break;
 	case KEY_CHANNEL:
 		a->channel = (uint16_t)get_number(in, UINT16_MAX);
@@ -315,6 +326,12 @@ static void get_field(struct hg_cbor_in *in, uint64_t key, size_t key_pos,
 		break;
 	case KEY_CODE:
 		p->code = (uint8_t)get_number(in, HG_ACK_REJECTED);
+		break;
+	case KEY_ATTACK:
+		a->attack = (uint8_t)get_number(in, HG_ATTACK_MAX);
+		break;
+	case KEY_WINDOW:
+		a->window = (uint16_t)get_number(in, 3600);
 		break;
 	default:
 		if (key < KEY_FREE)

@@ -113,6 +113,22 @@ check "its line is a /64" wait_for 5 sql_is \
 check "and is blocked" blocked dev1 2001:db8:9::2
 check "device 4 is not" reaches dev4 2001:db8:9::2
 
+# --- drift is not hostile; bot control is
+for i in 1 2 3; do
+	send $i alarm class=3 attack=13 window=1 target=198.18.7.7/32 counter=830 >/dev/null
+	send $i alarm class=3 attack=10 window=60 target=198.18.8.8/32 counter=831 >/dev/null
+done
+check "three bots of one controller are an incident" wait_for 5 sql_is \
+	"SELECT attacks FROM incident_list WHERE target = '198.18.8.8/32'" "{bot-control}"
+check "drift is looked at" wait_for 5 sql_is "SELECT count(*) FROM alarm WHERE NOT correlated" 0
+is "but three devices that drift are none" "$(sql "SELECT count(*) FROM incident
+	WHERE target >>= '198.18.7.7/32' AND port = 0")" 0
+is "nor does drift keep a block" "$(sql "SELECT count(*) FROM episode WHERE episode = 830")" 0
+check "it is listed apart" sh -c "'$HG_BUILD/heliograph-collector' -c '$tmp/collector.conf' drift |
+	grep -q '^test  *1  *0  *packets  *1  *3  *3 '"
+check "incidents say what the attack looks like" sh -c "'$HG_BUILD/heliograph-collector' \
+	-c '$tmp/collector.conf' incidents --all | grep -q 'outside  *3 .* bot-control '"
+
 # --- a port scanned everywhere
 # shellcheck disable=SC2317 # called through check
 connects() { in_ns dev1 python3 -c "

@@ -131,6 +131,8 @@ static long make_alarm(X509 *cert, EVP_PKEY *key, const char *uid, uint8_t *buf)
 	a.counter = number("counter", "1");
 	a.episode = number("episode", get("counter", "1"));
 	a.alarm_class = (uint8_t)number("class", "2");
+	a.attack = (uint8_t)number("attack", "0");
+	a.window = (uint16_t)number("window", "0");
 	put_target(&a);
 	return hg_alarm_sign(&a, cert, key, buf, HG_ALARM_MAX);
 }

@@ -28,6 +28,8 @@ static struct hg_alarm full_alarm(void)
 		.time_ms = 1700000000000,
 		.alarm_class = HG_ALARM_SCAN,
 		.feature = HG_FEATURE_FAILED,
+		.attack = HG_ATTACK_HORIZONTAL_SCAN,
+		.window = 60,
 		.channel = 3,
 		.value = 250,
 		.bound = 4,
@@ -67,6 +69,7 @@ static void test_alarm(void)
 	   "its names");
 	ok(in.counter == out.counter && in.episode == out.episode && in.time_ms == out.time_ms &&
 		   in.alarm_class == out.alarm_class && in.feature == out.feature &&
+		   in.attack == out.attack && in.window == out.window &&
 		   in.channel == out.channel && in.value == out.value && in.bound == out.bound,
 	   "its numbers");
 	ok(out.self_family == 4 && !memcmp(in.self_addr, out.self_addr, 16), "its own address");
@@ -86,6 +89,8 @@ static void test_largest(void)
 	memset(a.firmware, 'f', 32);
 	a.counter = a.episode = a.time_ms = a.value = a.bound = INT64_MAX;
 	a.alarm_class = HG_ALARM_FLOOD;
+	a.attack = HG_ATTACK_MAX;
+	a.window = 3600;
 	a.channel = UINT16_MAX;
 	a.self_family = 6;
 	memset(a.self_addr, 0xff, 16);
@@ -121,7 +126,9 @@ static void test_rules(void)
 	REFUSED("episode 0", a.episode = 0);
 	REFUSED("an episode of the future", a.episode = a.counter + 1);
 	REFUSED("an unknown class", a.alarm_class = HG_ALARM_ENDED + 1);
-	REFUSED("an unknown feature", a.feature = HG_FEATURE_HEARTBEAT + 1);
+	REFUSED("an unknown feature", a.feature = HG_FEATURE_MAX + 1);
+	REFUSED("an unknown attack", a.attack = HG_ATTACK_MAX + 1);
+	REFUSED("a window of two seconds", a.window = 2);
 	REFUSED("an unknown family", a.self_family = 5);
 	REFUSED("five targets", a.n_targets = 5);
 	REFUSED("a target of no family", a.targets[0].family = 0);
@@ -227,7 +234,13 @@ static void test_crafted(void)
 	       "with a zero that is not left out");
 	is_int(open_crafted("a5 0002 016161 0201 0501 0e01", true), -EBADMSG,
 	       "with a field of an ack");
-	is_int(open_crafted("a5 0002 016161 0201 0501 0f01", true), -EBADMSG,
+	is_int(open_crafted("a6 0002 016161 0201 0501 0f0d 10190e10", true), 0,
+	       "with the last attack there is, in an hour");
+	is_int(open_crafted("a5 0002 016161 0201 0501 0f0e", true), -EBADMSG,
+	       "with an attack that is none");
+	is_int(open_crafted("a5 0002 016161 0201 0501 1002", true), -EBADMSG,
+	       "with a window of two seconds");
+	is_int(open_crafted("a5 0002 016161 0201 0501 1101", true), -EBADMSG,
 	       "with an unknown field");
 	is_int(open_crafted("a5 0002 016161 0201 0501 184001", true), 0,
 	       "with a field of a later version");

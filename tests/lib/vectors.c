@@ -181,6 +181,8 @@ static struct hg_alarm the_alarm(void)
 			      .time_ms = TIME_MS,
 			      .alarm_class = HG_ALARM_SCAN,
 			      .feature = HG_FEATURE_FAILED,
+			      .attack = HG_ATTACK_HORIZONTAL_SCAN,
+			      .window = 1,
 			      .value = 250,
 			      .bound = 4,
 			      .self_family = 4,

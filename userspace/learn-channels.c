@@ -263,6 +263,9 @@ static void add_endpoint(struct draft *d, const struct hg_endpoint *x)
 			add_prefix(d, &x->addr);
 		break;
 	default:
+		/* Where the ports are anybody's, so are the addresses: peers, not servers. */
+		if (d->rank == RANK_PREFIX && d->port.min != d->port.max)
+			d->any = true;
 		add_prefix(d, &x->addr);
 	}
 	a->flows += x->flows;

@@ -154,6 +154,28 @@ def test_odd_hour(tmp):
        "a busy hour is pointed out, and learned", rc, out, err)
 
 
+def stream(home, start, peers):
+    """To one telephone after the other, each with a port of its own."""
+    for i, peer in enumerate(peers):
+        sport = home.next_port()
+        for k in range(300):
+            home.udp(start + i * 600 + k * 0.1, peer, 20000 + 1111 * i, b"v" * 900, b"a" * 20, sport=sport)
+
+
+def test_peers(tmp):
+    train, other = Home(seed=7), Home(seed=8)
+    train.live(START, 30)
+    stream(train, START + 20_000, [f"203.0.113.{100 + i}" for i in range(6)])
+    other.live(START, 26)
+    stream(other, START + 20_000, [f"198.51.100.{50 + i}" for i in range(6)])
+    rc, out, err = run("learn", "--accept", train.write(f"{tmp}/peers.pcap"), "-o", f"{tmp}/peers.json")
+    got = channel(learned(f"{tmp}/peers.json"), "udp-high")
+    ok(rc == 0 and got.get("remote") == "any" and got.get("ports") == ["1024-65535"],
+       "peers with ports of their own are anybody", got, out, err)
+    rc, out, err = run("test", f"{tmp}/peers.json", other.write(f"{tmp}/others.pcap"))
+    ok(rc == 0 and "outside the profile: 0 packets, 0 flows" in out, "other peers are in the profile", rc, out, err)
+
+
 def test_wrong(tmp):
     train = f"{tmp}/train.pcap"
     text = f"{tmp}/text"
@@ -219,6 +241,7 @@ try:
     test_attack(tmp)
     test_slow(tmp)
     test_odd_hour(tmp)
+    test_peers(tmp)
     test_wrong(tmp)
     test_real(tmp)
 finally:

@@ -31,7 +31,7 @@ static void on_packet(void *ctx, const struct hg_replayer_packet *p)
 {
 	struct command *c = ctx;
 
-	c->packets[p->channel] += p->capture->out && !p->left_out;
+	c->packets[p->channel] += p->counted;
 }
 
 static void on_second(void *ctx, const struct hg_replayer_second *s)

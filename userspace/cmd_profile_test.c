@@ -48,7 +48,7 @@ static void on_packet(void *ctx, const struct hg_replayer_packet *p)
 	if (!p->capture->out || p->left_out)
 		return;
 	t->sent++;
-	t->by_channel[p->channel]++;
+	t->by_channel[p->channel] += p->counted;
 	t->flows[p->channel] += p->opens;
 	t->active_minutes += minute != t->minute;
 	t->minute = minute;

@@ -427,6 +427,8 @@ static void judge(struct hg_replayer *r, const struct hg_capture_packet *c, stru
 		take_answer(r, c, p);
 	out->flow = c->out || out->reason == HG_PASS_FLOW ? f : NULL;
 	out->channel = out->flow ? out->flow->channel : 0;
+	out->counted = c->out && p->kind != HG_PACKET_ARP && p->kind != HG_PACKET_ND &&
+		       p->kind != HG_PACKET_MULTICAST && p->kind != HG_PACKET_LINK;
 	out->opens = c->out && p->opens;
 	out->answers = out->answers && f && f->state == HG_FLOW_ESTABLISHED;
 }

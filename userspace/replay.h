@@ -25,6 +25,7 @@ struct hg_replayer_packet {
 	const struct hg_flow *flow; /* NULL: it belongs to none */
 	int reason;		    /* enum hg_reason; of what is left out, it has no meaning */
 	bool left_out;	      /* the device answers to a flow that the guard does not let in */
+	bool counted;	      /* sent, and in its channel's counts: no ARP and the like */
 	bool opens;	      /* begins a flow */
 	bool answers;	      /* the first packet back of one */
 	unsigned int channel; /* 0 also for packets of no flow */

@@ -190,26 +190,36 @@ static void print_check(const struct command *c)
 			HG_MINUTES_MAX);
 }
 
+static int write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+	int ret = -1;
+
+	if (f) {
+		ret = fputs(text, f) < 0 ? -1 : 0;
+		if (fclose(f))
+			ret = -1;
+	}
+	return ret;
+}
+
 static int write_profile(const struct command *c)
 {
 	char *text = hg_profile_write(&c->learn.profile);
-	FILE *f = c->out ? fopen(c->out, "we") : stdout;
-	int ret = 0;
+	int ret;
 
-	if (!text) {
-		if (c->out && f)
-			fclose(f);
+	if (!text)
 		return hg_cmd_no_memory();
-	}
-	if (f && fputs(text, f) < 0)
-		ret = -1;
-	if (!f || ret || (c->out ? fclose(f) : fflush(f))) {
-		fprintf(stderr, "heliograph: %s: %s\n", c->out ? c->out : "standard output",
-			strerror(errno));
-		ret = HG_EXIT_FAILED;
-	}
+	if (c->out)
+		ret = write_file(c->out, text);
+	else
+		ret = fputs(text, stdout) < 0 || fflush(stdout) ? -1 : 0;
 	free(text);
-	return ret;
+	if (!ret)
+		return 0;
+	fprintf(stderr, "heliograph: %s: %s\n", c->out ? c->out : "standard output",
+		strerror(errno));
+	return HG_EXIT_FAILED;
 }
 
 /* The names must be good before hours of captures are read. */

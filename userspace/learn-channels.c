@@ -490,7 +490,7 @@ static int by_rank(const void *a, const void *b)
 static void write_channels(struct learner *l, struct hg_profile *p,
 			   struct hg_learned_channel *about, int *channel_of)
 {
-	struct draft *order[DRAFTS_MAX];
+	struct draft *order[DRAFTS_MAX] = { NULL };
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n; i++)

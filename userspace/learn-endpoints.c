@@ -41,12 +41,14 @@ static struct hg_endpoint *place_of(struct hg_endpoints *e, const struct hg_flow
 	}
 }
 
-/* Its one copy; NULL: no memory. */
+/* Its one copy; NULL: no memory, or more names than endpoints can have. */
 static const char *keep_name(struct hg_endpoints *e, const char *name)
 {
 	for (size_t i = 0; i < e->n_names; i++)
 		if (!strcmp(e->names[i], name))
 			return e->names[i];
+	if (e->n_names == HG_ENDPOINTS_MAX)
+		return NULL;
 	if (e->n_names == e->room_names) {
 		size_t room = e->room_names ? e->room_names * 2 : 64;
 		char **names = realloc(e->names, room * sizeof(*names));

@@ -35,6 +35,12 @@ def ok(good, what, *why):
     return good
 
 
+def skip(what, why):
+    global count
+    count += 1
+    print(f"ok {count} - {what} # SKIP {why}")
+
+
 def run(*args):
     p = subprocess.run([os.path.join(BUILD, "heliograph"), "profile", *args], stdin=subprocess.DEVNULL,
                        capture_output=True, text=True, timeout=120)
@@ -226,7 +232,7 @@ def test_real(tmp):
     for train, other in pairs:
         files = [f"{DATA}/benign/{f}.pcap" for f in (train, other)]
         if not all(map(os.path.exists, files)):
-            print(f"ok # SKIP no captures of {train} (HG_DATA)")
+            skip(f"{train}: learned", "no captures (HG_DATA)")
             continue
         rc, out, err = run("learn", files[0], "-o", f"{tmp}/real.json")
         ok(rc == 0 and "0 hostile" in out, f"{train}: learned", rc, out, err)

@@ -155,8 +155,8 @@ struct hour {
 	__u64 hour, failed, fresh, flows, bytes, bytes_in, packets;
 };
 
-/* Sums up minutes to hours; returns how many. */
-static size_t sum_hours(const struct hg_minutes *m, struct hour *h)
+/* Sums up minutes to hours; returns how many. Failures of minutes in `known` spans are left out. */
+static size_t sum_hours(const struct hg_minutes *m, const struct hg_spans *known, struct hour *h)
 {
 	size_t n = 0;
 
@@ -165,8 +165,10 @@ static size_t sum_hours(const struct hg_minutes *m, struct hour *h)
 
 		if (!n || h[n - 1].hour != x->minute / 60)
 			h[n++] = (struct hour){ .hour = x->minute / 60 };
-		h[n - 1].failed += x->sum.failed;
-		h[n - 1].fresh += x->sum.fresh;
+		if (!hg_spans_has(known, x->minute * 60)) {
+			h[n - 1].failed += x->sum.failed;
+			h[n - 1].fresh += x->sum.fresh;
+		}
 		h[n - 1].flows += x->sum.flows;
 		h[n - 1].packets += x->sum.packets;
 		h[n - 1].bytes += x->sum.bytes;
@@ -227,7 +229,7 @@ static void find_odd(const struct hour *h, size_t n, const struct feature *featu
 static void find_hours(const struct hg_minutes *m, __u64 *values, struct hg_spans *out)
 {
 	struct hour *h = calloc(m->n, sizeof(*h));
-	size_t n = h ? sum_hours(m, h) : 0;
+	size_t n = h ? sum_hours(m, out, h) : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct hg_span s = { .from_s = h[i].hour * 3600,
@@ -236,10 +238,8 @@ static void find_hours(const struct hg_minutes *m, __u64 *values, struct hg_span
 				     .value = h[i].failed,
 				     .attack = true };
 
-		/* Not if an hour's scan was in some of its minutes only. */
 		if (h[i].failed >= SCAN_FAILED && h[i].fresh >= SCAN_FAILED &&
-		    h[i].failed * 2 >= h[i].fresh && !hg_spans_has(out, s.from_s) &&
-		    !hg_spans_has(out, s.from_s + 1800))
+		    h[i].failed * 2 >= h[i].fresh)
 			hg_spans_add(out, &s);
 	}
 	if (n >= HOURS_MIN)

@@ -112,6 +112,7 @@ def test_attack(tmp):
     rc, out, err = run("learn", bad, "-o", f"{tmp}/bad.json")
     ok(rc == 6, "an attack in the training: status 6", rc, out, err)
     ok("looks like an attack, and was left out" in out and "failed openings" in out, "it is pointed out", out)
+    ok("in an hour; looks" not in out, "its minutes are left out, not their hour", out)
     p = learned(f"{tmp}/bad.json")
     ok(not any(23 in c.get("ports", []) for c in p["channels"]), "and not learned", p)
     ok(channel(p, "tcp-443-example.com").get("envelope", {}).get("1", {}).get("flows", 99) < 6, "nor measured", p)

@@ -30,7 +30,7 @@ EXPECTED = {
 DELAY = {"bot control": 120.0}
 DELAY_OTHERS = 2.0
 
-Seen = collections.namedtuple("Seen", "time delay name named others packets targets early early_drift")
+Seen = collections.namedtuple("Seen", "time delay name named others packets targets early early_drift drift")
 
 
 def first_told(told):
@@ -47,7 +47,8 @@ def judge(told, found, expected):
 
     What is no attack (drift) counts neither as seeing one nor as a false alarm, but is counted.
     `name` is the class of the first hostile episode, as it was told last within the delay that is
-    allowed from then on; `others` are classes of other episodes until then.
+    allowed from then on; `others` are classes of other episodes until then; `drift` is the delay
+    after which drift was told, or None.
     """
     attack = [p for p in found if p.label]
     first = attack[0].time
@@ -55,16 +56,17 @@ def judge(told, found, expected):
     hostile = [e for e in episodes if e[1] != DRIFT]
     early = sum(e[0] < first for e in hostile)
     early_drift = sum(e[0] < first for e in episodes if e[1] == DRIFT)
+    drift = next((t - first for t, name, _ in sorted(told) if name == DRIFT and t >= first), None)
     after = [e for e in hostile if e[0] >= first]
     if not after:
-        return Seen(None, math.inf, "", False, [], None, None, early, early_drift)
+        return Seen(None, math.inf, "", False, [], None, None, early, early_drift, drift)
     time, _, episode = after[0]
     limit = time + DELAY.get(expected, DELAY_OTHERS)
     name = [name for t, name, e in told if e == episode and t <= limit][-1]
     others = sorted({n for t, n, e in told if e != episode and first <= t <= limit} - {name})
     sent = [p for p in attack if p.out and p.time <= time]
     return Seen(time, time - first, name, expected in (None, name), others, len(sent),
-                len({p.remote for p in sent}), early, early_drift)
+                len({p.remote for p in sent}), early, early_drift, drift)
 
 
 def poisson_upper(events, confidence=0.95):

@@ -114,7 +114,7 @@ def test_judge(tmp):
     seen = judge.judge([(1129.0, "SYN flood", 0), (1131.0, "SYN flood", 0)], found, "SYN flood")
     check("an episode that began before it does not count", (seen.early, seen.time), (1, None))
     seen = judge.judge([(1131.0, "drift", 0)], found, None)
-    check("drift sees no attack", (seen.time, seen.delay), (None, math.inf))
+    check("drift sees no attack", (seen.time, seen.delay, seen.drift), (None, math.inf, 1.0))
     seen = judge.judge([(1129.0, "drift", 0), (1133.0, "SYN flood", 0)], found, None)
     check("an episode is hostile from its first hostile word on", (seen.delay, seen.early), (3.0, 0))
     seen = judge.judge([(1131.0, "SYN flood", 0), (1132.5, "vertical scan", 0)], found, "vertical scan")

@@ -61,9 +61,9 @@ def scenario_table(rows):
             name, s.expected or "any", ", ".join([ours.name or "–"] + [f"({n})" for n in ours.others]),
             "yes" if ours.named else "**no**", delay(ours),
             "–" if ours.time is None else f"{ours.packets:,} / {ours.targets:,}",
-            f"{ours.early} / {ours.early_drift}",
+            "–" if ours.drift is None else f"{ours.drift:.1f}", f"{ours.early} / {ours.early_drift}",
             *(delay(s.seen[w]) for w in ("ports", "counts", "eager"))])
-    return table(["scenario", "expected", "named", "right", "delay, s", "packets / targets before",
+    return table(["scenario", "expected", "named", "right", "delay, s", "packets / targets before", "drift, s",
                   "early: hostile / drift", *(NAMES[w] for w in ("ports", "counts", "eager"))], lines)
 
 

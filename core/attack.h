@@ -24,9 +24,9 @@ static hg_inline int hg_attack_is_probing(const struct hg_score_event *e)
 {
 	const struct hg_sample *s = &e->sample;
 
-	if (e->feature == HG_FEATURE_FAILED || e->feature == HG_FEATURE_WALK ||
-	    e->feature == HG_FEATURE_FRESH || e->feature == HG_FEATURE_DESTINATIONS ||
-	    e->feature == HG_FEATURE_PORTS)
+	if (e->feature == HG_FEATURE_FLOWS || e->feature == HG_FEATURE_FAILED ||
+	    e->feature == HG_FEATURE_WALK || e->feature == HG_FEATURE_FRESH ||
+	    e->feature == HG_FEATURE_DESTINATIONS || e->feature == HG_FEATURE_PORTS)
 		return 1;
 	/* A few packets a flow: their number is the flows' number. */
 	return s->flows && s->packets <= s->flows * 4;

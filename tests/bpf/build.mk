@@ -8,3 +8,4 @@ test-libs-tests/bpf/answers_test := -lbpf
 test-srcs-tests/bpf/profile_test = tests/bpf/testrun.c userspace/guard-common.c userspace/names.c \
 	userspace/dns.c $(capture-srcs) $(profile-srcs)
 test-libs-tests/bpf/profile_test = -lbpf -lpcap $(profile-libs)
+test-libs-tests/bpf/score_test := -lbpf

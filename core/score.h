@@ -35,10 +35,12 @@
 #define HG_SCORE_MILD 5u
 
 /*
- * Quiet seconds that end an episode: of the envelope, and of walk and sums (a slow scan pauses
- * between steps).
+ * Quiet seconds that end an episode: of a second's envelope; of a minute's, which must fill again;
+ * of an hour's, of walk and sums (a slow scan pauses between steps). The shortest that broke
+ * counts.
  */
 #define HG_SCORE_QUIET 10u
+#define HG_SCORE_QUIET_MINUTE 70u
 #define HG_SCORE_QUIET_SLOW 180u
 
 /* An episode that lasts is told again: with what its first seconds have shown, then regularly. */
@@ -67,20 +69,21 @@ struct hg_score_state {
 	__u32 minute_s, hour_s;		/* of the windows that fill */
 	__u32 walk, untried;		/* untried: new destinations whose outcome is not known */
 	__u32 quiet, since;		/* seconds since something broke; since it was told */
+	__u32 lasts;			/* seconds of the episode */
 	__u16 leak;			/* minutes */
 	__u8 based;			/* last is a reading */
 	__u8 active;			/* an episode lasts */
-	__u8 slow;			/* only walk or sums have broken in it */
+	__u8 patience;			/* quiet seconds that end it */
 	__u8 mild;			/* seconds of mild excess that have not been told yet */
 	__u8 told;			/* how often, up to 2 */
 	__u8 attack;			/* enum hg_attack, as last told */
 	__u8 over_flows, over_bytes;	/* the sums stand above their limits */
 	__u8 slot;			/* of flows_then */
 	__u8 slowly;			/* what breaks in this second is walk or a sum */
-	__u8 pad[4];
+	__u8 pad[8];
 };
 
-_Static_assert(sizeof(struct hg_score_state) == 456, "hg_score_state");
+_Static_assert(sizeof(struct hg_score_state) == 480, "hg_score_state");
 
 static hg_inline __u64 hg_score_cap(__u64 n)
 {
@@ -140,6 +143,7 @@ static hg_inline void hg_sample_add(struct hg_sample *to, const struct hg_sample
 	to->fresh += s->fresh;
 	to->answered += s->answered;
 	to->unnamed += s->unnamed;
+	to->login += s->login;
 	to->packets_in += s->packets_in;
 	to->bytes_in += s->bytes_in;
 	to->tcp += s->tcp;
@@ -167,6 +171,7 @@ static hg_inline void hg_score_sample(struct hg_score_state *st, const struct hg
 	s->fresh = now->fresh - st->last.fresh;
 	s->answered = now->answered - st->last.answered;
 	s->unnamed = now->unnamed - st->last.unnamed;
+	s->login = now->login - st->last.login;
 	s->packets_in = now->packets_in - st->last.packets_in;
 	s->bytes_in = now->bytes_in - st->last.bytes_in;
 	s->tcp = now->tcp - st->last.tcp;
@@ -280,7 +285,8 @@ static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_s
 		return 0;
 	}
 	st->quiet = 0;
-	if (e->attack == HG_ATTACK_DRIFT && !st->slowly && ++st->mild < HG_SCORE_MILD)
+	if ((e->attack == HG_ATTACK_DRIFT || e->attack == HG_ATTACK_BOT_CONTROL) && !st->slowly &&
+	    e->window == HG_WINDOW_SECOND && ++st->mild < HG_SCORE_MILD)
 		return 1;
 	st->mild = 0;
 	return 0;
@@ -289,11 +295,18 @@ static hg_inline int hg_score_waits(struct hg_score_state *st, const struct hg_s
 static hg_inline __u8 hg_score_end(struct hg_score_state *st)
 {
 	st->active = 0;
-	st->slow = 0;
 	st->told = 0;
 	st->walk = 0;
 	st->quiet = 0;
 	return HG_EPISODE_END;
+}
+
+static hg_inline __u8 hg_score_patience(const struct hg_score_state *st,
+					const struct hg_score_event *e)
+{
+	if (st->slowly || e->window == HG_WINDOW_HOUR)
+		return HG_SCORE_QUIET_SLOW;
+	return e->window == HG_WINDOW_MINUTE ? HG_SCORE_QUIET_MINUTE : HG_SCORE_QUIET;
 }
 
 /* What there is to tell of this second. */
@@ -301,20 +314,26 @@ static hg_inline __u8 hg_score_news(struct hg_score_state *st, const struct hg_s
 				    __u32 seconds)
 {
 	int was = st->active;
+	__u8 patience;
 
 	st->since += seconds;
+	st->lasts = was ? st->lasts + seconds : 0;
 	if (!e->feature) {
 		if (!was)
 			return HG_EPISODE_NONE;
 		st->quiet += seconds;
-		if (st->quiet >= (st->slow ? HG_SCORE_QUIET_SLOW : HG_SCORE_QUIET))
+		if (st->quiet >= st->patience)
 			return hg_score_end(st);
 		return HG_EPISODE_NONE;
 	}
-	st->slow = was ? st->slow && st->slowly : st->slowly;
+	patience = hg_score_patience(st, e);
+	if (!was || patience < st->patience)
+		st->patience = patience;
 	st->active = 1;
 	st->quiet = 0;
-	if (was && st->since < (st->told < 2 ? HG_SCORE_SETTLE : HG_SCORE_UPDATE))
+	/* What was drift and is hostile now is told at once. */
+	if (was && st->since < (st->told < 2 ? HG_SCORE_SETTLE : HG_SCORE_UPDATE) &&
+	    (st->attack != HG_ATTACK_DRIFT || e->attack == HG_ATTACK_DRIFT))
 		return HG_EPISODE_NONE;
 	st->told += st->told < 2;
 	st->since = 0;
@@ -340,6 +359,20 @@ static hg_inline int hg_score_went_back(const struct hg_score_state *st,
 {
 	return now->packets_out < st->last.packets_out || now->flows < st->last.flows ||
 	       now->answered < st->last.answered || now->refused < st->last.refused;
+}
+
+/*
+ * What broke has been told: the longer windows begin to fill anew, so that only more of it breaks
+ * again, and not what lies behind. What was new in this hour is kept.
+ */
+static hg_inline void hg_score_refill(struct hg_score_state *st, struct hg_spots *spots,
+				      const struct hg_score_event *e)
+{
+	st->minute = (struct hg_sample){ 0 };
+	st->hour = (struct hg_sample){ .fresh = st->hour.fresh, .unnamed = st->hour.unnamed };
+	hg_spots_end_minute(spots);
+	if (e->feature == HG_FEATURE_DESTINATIONS && e->window == HG_WINDOW_HOUR)
+		hg_spots_forget_hour(spots);
 }
 
 /* Empties the windows that are over. */
@@ -371,6 +404,11 @@ static hg_inline void hg_score_evidence(const struct hg_score_state *st,
 		e->sample = st->hour;
 	if (e->window == HG_WINDOW_HOUR || st->slowly)
 		e->destinations = spots->n[2];
+	/* Of a flow that lasts only its first minute could tell. */
+	if (e->window != HG_WINDOW_SECOND || st->slowly)
+		e->sample.unnamed = st->hour.unnamed;
+	e->services = hg_score_small(st->hour.fresh);
+	e->lasts = st->active ? st->lasts : 0;
 	e->ports = spots->n_ports;
 	e->sources = spots->n_sources;
 }
@@ -433,6 +471,9 @@ static hg_inline void hg_score_step(struct hg_score_state *st, const struct hg_b
 		e->news = hg_score_news(st, e, seconds);
 	if (e->news == HG_EPISODE_END)
 		e->attack = st->attack;
+	hg_stage();
+	if (e->feature && st->active)
+		hg_score_refill(st, spots, e);
 	hg_stage();
 	hg_score_roll(st, spots);
 }

@@ -26,6 +26,31 @@ static hg_inline int hg_is_amplifier(__be16 port)
 	return 0;
 }
 
+/* TCP services where one logs in: what is tried with lists of passwords. */
+static hg_inline int hg_is_login(const struct hg_flow_key *k)
+{
+	if (k->proto != HG_IP_TCP)
+		return 0;
+	switch (HG_NET16(k->remote_port)) {
+	case 21:    /* FTP */
+	case 22:    /* SSH */
+	case 23:    /* Telnet */
+	case 445:   /* SMB */
+	case 1433:  /* SQL Server */
+	case 2222:  /* SSH, moved */
+	case 2323:  /* Telnet, moved */
+	case 3306:  /* MySQL */
+	case 3389:  /* RDP */
+	case 5432:  /* PostgreSQL */
+	case 5555:  /* Android debugging */
+	case 5900:  /* VNC */
+	case 8291:  /* RouterOS */
+	case 37777: /* DVR */
+		return 1;
+	}
+	return 0;
+}
+
 static hg_inline __u32 hg_spots_hash(__u64 seed, const struct hg_addr *a, __u32 more)
 {
 	__u64 x = seed ^ ((__u64)a->a[0] << 32 | a->a[1]);
@@ -94,6 +119,12 @@ static hg_inline void hg_spots_end_minute(struct hg_spots *s)
 	s->n_sources = 0;
 }
 
+static hg_inline void hg_spots_forget_hour(struct hg_spots *s)
+{
+	hg_spots_clear(s->hour, 8);
+	s->n[2] = 0;
+}
+
 static hg_inline void hg_spots_end_hour(struct hg_spots *s)
 {
 	__u32 i;
@@ -102,8 +133,7 @@ static hg_inline void hg_spots_end_hour(struct hg_spots *s)
 		s->before[i] = s->known[i];
 		s->known[i] = 0;
 	}
-	hg_spots_clear(s->hour, 8);
-	s->n[2] = 0;
+	hg_spots_forget_hour(s);
 }
 
 #endif

@@ -190,6 +190,8 @@ static hg_inline void hg_count_opened(struct hg_host *h, struct hg_window *w,
 	w->flows++;
 	if (!named)
 		w->unnamed++;
+	if (hg_is_login(&p->key))
+		w->login++;
 	if (hg_spots_add(s, hg_host_config(h)->seed, &p->key))
 		w->fresh++;
 }

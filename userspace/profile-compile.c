@@ -28,6 +28,13 @@ _Static_assert(HG_CHANNELS_MAX * sizeof(struct hg_bounds) + HG_RULES_MAX * sizeo
 #define WALK_UP_INSIDE 1
 #define WALK_DOWN 1
 
+/*
+ * Flows an hour outside the profile that are no news, and how many more add up to some: a beacon
+ * each minute takes a quarter of an hour, one each five minutes two hours.
+ */
+#define OUTSIDE_RATE 6
+#define OUTSIDE_LIMIT 12
+
 __u64 hg_profile_id(const struct hg_profile *p, const struct hg_profile_channel *ch)
 {
 	static const char *const left_out[] = { "envelope", "answers", "walk", "sum" };
@@ -243,6 +250,8 @@ int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_c
 	compile_bounds(p, &p->outside, &out->bounds[0]);
 	out->bounds[0].id = HG_OUTSIDE_ID;
 	out->bounds[0].walk_up = WALK_UP_OUTSIDE;
+	out->bounds[0].sum_flows_rate = OUTSIDE_RATE;
+	out->bounds[0].sum_flows_limit = OUTSIDE_LIMIT;
 	for (size_t i = 0; i < p->n_channels; i++) {
 		const struct hg_profile_channel *ch = &p->channels[i];
 

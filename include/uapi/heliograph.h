@@ -202,13 +202,14 @@ struct hg_window {
 	__u64 refused;	/* of those: got RST or ICMP unreachable before any answer */
 	__u64 fresh;	/* of those: to an address and port not opened in this or the hour before */
 	__u64 unnamed;	/* of those: to a global address that no DNS answer has named */
+	__u64 login;	/* of those: to a port where one logs in, see hg_is_login() */
 	/* of packets_out */
 	__u64 tcp;
 	__u64 syn; /* of tcp: SYN without ACK */
 	__u64 udp;
 	__u64 icmp;
 	__u64 reflect; /* of udp: from a port of services that amplify, see hg_is_amplifier() */
-	__u64 pad[2];
+	__u64 pad;
 };
 
 _Static_assert(sizeof(struct hg_window) == 128, "hg_window");
@@ -292,11 +293,11 @@ _Static_assert(sizeof(struct hg_answer_event) == 64 + HG_ANSWER_MAX, "hg_answer_
 /* What one channel did in a while: differences of struct hg_window. */
 struct hg_sample {
 	__u64 packets, bytes, flows, failed, fresh; /* what is bounded */
-	__u64 answered, unnamed, packets_in, bytes_in;
+	__u64 answered, unnamed, login, packets_in, bytes_in;
 	__u64 tcp, syn, udp, icmp, reflect;
 };
 
-_Static_assert(sizeof(struct hg_sample) == 112, "hg_sample");
+_Static_assert(sizeof(struct hg_sample) == 120, "hg_sample");
 
 /* An episode: one begins, lasts (told after 2 and every 15 seconds), ends. */
 enum hg_episode { HG_EPISODE_NONE = 0, HG_EPISODE_START, HG_EPISODE_MORE, HG_EPISODE_END };
@@ -341,15 +342,17 @@ enum hg_attack {
 struct hg_score_event {
 	struct hg_event head;
 	__u64 value, bound;	 /* of the feature, in its window */
-	struct hg_sample sample; /* of the window; of the last second for walk, size and sums */
+	struct hg_sample sample; /* of the window; .unnamed is of the hour but in a second's */
 	__u32 destinations;	 /* distinct, in the window or the last minute */
 	__u32 ports, sources;	 /* distinct, in the last minute */
 	__u8 news;		 /* enum hg_episode */
 	__u8 feature;		 /* enum hg_feature */
 	__u8 window;		 /* enum hg_window_length */
 	__u8 attack;		 /* enum hg_attack */
+	__u32 services;		 /* new destinations of this hour, of every window */
+	__u32 lasts;		 /* seconds since the episode began */
 };
 
-_Static_assert(sizeof(struct hg_score_event) == 160, "hg_score_event");
+_Static_assert(sizeof(struct hg_score_event) == 176, "hg_score_event");
 
 #endif

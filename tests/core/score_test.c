@@ -103,13 +103,24 @@ static void windows(void)
 	d.now.packets_out += 10;
 	second(&d);
 	is_int(d.e.news, HG_EPISODE_NONE, "300 packets in half a minute: at the bound");
-	d.now.packets_out++;
+	d.now.packets_out += 1000;
 	second(&d);
-	ok(d.e.news == HG_EPISODE_START && d.e.window == HG_WINDOW_MINUTE && d.e.value == 301,
+	ok(d.e.news == HG_EPISODE_START && d.e.window == HG_WINDOW_MINUTE && d.e.value == 1300,
 	   "the minute is not waited for");
-	d.now.packets_out += 200;
-	is_int(until(&d, HG_EPISODE_END, 120), 60 - 31 + HG_SCORE_QUIET - 0,
-	       "it lasts to the end of the minute, and the quiet seconds");
+	is_int(until(&d, HG_EPISODE_END, 120), HG_SCORE_QUIET_MINUTE,
+	       "what lies behind does not break again: it ends when a minute has not filled");
+
+	d = begin(0);
+	d.b.packets[HG_WINDOW_SECOND] = 40;
+	d.b.packets[HG_WINDOW_MINUTE] = 120;
+	d.b.packets[HG_WINDOW_HOUR] = 1200;
+	for (int i = 0; i < 20; i++) {
+		d.now.packets_out += 2000;
+		d.now.udp += 2000;
+		second(&d);
+	}
+	is_int(until(&d, HG_EPISODE_END, 4000), HG_SCORE_QUIET,
+	       "a flood that is over is over, whatever the hour has seen");
 }
 
 static void lateness(void)
@@ -142,11 +153,11 @@ static void another_channel(void)
 	second(&d);
 	ok(d.e.news == HG_EPISODE_NONE && d.st.minute.packets == 20 && !d.spots.n[1],
 	   "another definition of the channel begins anew");
-	d.now.packets_out += 90;
+	d.now.packets_out += 900;
 	second(&d);
 	is_int(d.e.news, HG_EPISODE_START, "and is scored from there");
-	d.b.packets[HG_WINDOW_MINUTE] = 1000;
-	is_int(until(&d, HG_EPISODE_END, 60), HG_SCORE_QUIET,
+	d.b.packets[HG_WINDOW_MINUTE] = 10000;
+	is_int(until(&d, HG_EPISODE_END, 90), HG_SCORE_QUIET_MINUTE,
 	       "the same one with other bounds goes on");
 }
 
@@ -238,6 +249,191 @@ static void mildness(void)
 	   "four times the bound is told at once, as what it is");
 }
 
+/* A window of one second as it is given, and what it is called. */
+static void names(void)
+{
+	static const struct {
+		const char *name;
+		__u32 channel, destinations, ports, sources;
+		__u8 feature, window, attack;
+		__u64 value;
+		struct hg_sample s;
+	} cases[] = {
+		{ "SYNs to many hosts",
+		  0,
+		  100,
+		  1,
+		  1,
+		  HG_FEATURE_FLOWS,
+		  0,
+		  HG_ATTACK_HORIZONTAL_SCAN,
+		  160,
+		  { .packets = 160, .flows = 160, .tcp = 160, .syn = 160 } },
+		{ "SYNs to many ports of one host",
+		  0,
+		  1,
+		  200,
+		  1,
+		  HG_FEATURE_FLOWS,
+		  0,
+		  HG_ATTACK_VERTICAL_SCAN,
+		  400,
+		  { .packets = 400, .flows = 400, .tcp = 400, .syn = 400 } },
+		{ "SYNs to one port of one host",
+		  0,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_PACKETS,
+		  0,
+		  HG_ATTACK_SYN_FLOOD,
+		  9000,
+		  { .packets = 9000, .flows = 9000, .tcp = 9000, .syn = 9000 } },
+		{ "the same from many own addresses",
+		  0,
+		  1,
+		  1,
+		  60,
+		  HG_FEATURE_FLOWS,
+		  0,
+		  HG_ATTACK_SPOOFED_SOURCE,
+		  9000,
+		  { .packets = 9000, .flows = 9000, .tcp = 9000, .syn = 9000 } },
+		{ "segments that nobody answers",
+		  1,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_PACKETS,
+		  0,
+		  HG_ATTACK_ACK_FLOOD,
+		  9000,
+		  { .packets = 9000, .flows = 1, .tcp = 9000 } },
+		{ "datagrams that nobody answers",
+		  1,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_BYTES,
+		  0,
+		  HG_ATTACK_UDP_FLOOD,
+		  9000,
+		  { .packets = 9000, .flows = 1, .udp = 9000 } },
+		{ "answers to questions that nobody here asked",
+		  0,
+		  30,
+		  30,
+		  1,
+		  HG_FEATURE_BYTES,
+		  0,
+		  HG_ATTACK_REFLECTION,
+		  9000,
+		  { .packets = 900, .flows = 30, .udp = 900, .reflect = 900 } },
+		{ "seven connections to an SSH server",
+		  0,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_FLOWS,
+		  0,
+		  HG_ATTACK_BRUTE_FORCE,
+		  7,
+		  { .packets = 60,
+		    .flows = 7,
+		    .answered = 7,
+		    .login = 7,
+		    .tcp = 60,
+		    .packets_in = 50 } },
+		{ "four times what is usual of an own server, answered",
+		  1,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_BYTES,
+		  0,
+		  HG_ATTACK_DRIFT,
+		  90000000,
+		  { .packets = 60000,
+		    .bytes = 90000000,
+		    .flows = 1,
+		    .tcp = 60000,
+		    .packets_in = 30000 } },
+		{ "as much to a bare address",
+		  0,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_BYTES,
+		  1,
+		  HG_ATTACK_EXFILTRATION,
+		  90000000,
+		  { .packets = 60000,
+		    .bytes = 90000000,
+		    .flows = 1,
+		    .unnamed = 1,
+		    .tcp = 60000,
+		    .packets_in = 30000 } },
+		{ "a little talk with a bare address",
+		  0,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_PACKETS,
+		  1,
+		  HG_ATTACK_BOT_CONTROL,
+		  130,
+		  { .packets = 130,
+		    .bytes = 9000,
+		    .flows = 1,
+		    .answered = 1,
+		    .unnamed = 1,
+		    .tcp = 130,
+		    .packets_in = 90 } },
+		{ "a little talk with a new name",
+		  0,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_PACKETS,
+		  1,
+		  HG_ATTACK_DRIFT,
+		  130,
+		  { .packets = 130,
+		    .bytes = 9000,
+		    .flows = 1,
+		    .answered = 1,
+		    .tcp = 130,
+		    .packets_in = 90 } },
+		{ "some more name lookups in an hour",
+		  1,
+		  1,
+		  1,
+		  1,
+		  HG_FEATURE_FLOWS,
+		  2,
+		  HG_ATTACK_DRIFT,
+		  130,
+		  { .packets = 130,
+		    .flows = 130,
+		    .answered = 130,
+		    .udp = 130,
+		    .packets_in = 130 } },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct hg_score_event e = { .value = cases[i].value,
+					    .bound = 40,
+					    .feature = cases[i].feature,
+					    .window = cases[i].window,
+					    .destinations = cases[i].destinations,
+					    .ports = cases[i].ports,
+					    .sources = cases[i].sources,
+					    .sample = cases[i].s };
+
+		is_int(hg_attack_of(&e, cases[i].channel), cases[i].attack, cases[i].name);
+	}
+}
+
 static void updates(void)
 {
 	struct device d = begin(1);
@@ -261,6 +457,7 @@ int main(void)
 	walks();
 	sums();
 	mildness();
+	names();
 	updates();
 	return tap_done();
 }

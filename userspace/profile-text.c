@@ -149,7 +149,7 @@ static void write_prefix(const struct hg_profile_remote *r, char *out)
 	if (r->prefix_len == 128)
 		snprintf(out, HG_REMOTE_TEXT_MAX, "%s", text);
 	else
-		snprintf(out, HG_REMOTE_TEXT_MAX, "%s/%u", text,
+		snprintf(out, HG_REMOTE_TEXT_MAX, "%s/%d", text,
 			 v4 ? r->prefix_len - V4_BITS : r->prefix_len);
 }
 

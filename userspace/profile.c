@@ -64,14 +64,16 @@ void hg_profile_envelope_init(struct hg_profile_envelope *e)
 
 void hg_profile_outside_init(struct hg_profile_envelope *e)
 {
-	uint64_t *second = e->most[HG_WINDOW_SECOND], *minute = e->most[HG_WINDOW_MINUTE],
-		 *hour = e->most[HG_WINDOW_HOUR];
+	uint64_t *second, *minute, *hour;
 
+	hg_profile_envelope_init(e);
+	second = e->most[HG_WINDOW_SECOND];
+	minute = e->most[HG_WINDOW_MINUTE];
+	hour = e->most[HG_WINDOW_HOUR];
 	/*
 	 * Before the margin. In a second a name lookup and one new connection; in a minute one that
 	 * is used, and tried again; in an hour one each few minutes.
 	 */
-	hg_profile_envelope_init(e);
 	second[HG_ENVELOPE_PACKETS] = 20;
 	second[HG_ENVELOPE_BYTES] = 10000;
 	second[HG_ENVELOPE_FLOWS] = 2;

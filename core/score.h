@@ -362,8 +362,8 @@ static hg_inline int hg_score_went_back(const struct hg_score_state *st,
 }
 
 /*
- * What broke has been told: the longer windows begin to fill anew, so that only more of it breaks
- * again, and not what lies behind. What was new in this hour is kept.
+ * What broke has been told: longer windows and sums begin to fill anew, so that only more of it
+ * breaks again, and not what lies behind. What was new in this hour is kept.
  */
 static hg_inline void hg_score_refill(struct hg_score_state *st, struct hg_spots *spots,
 				      const struct hg_score_event *e)
@@ -371,6 +371,12 @@ static hg_inline void hg_score_refill(struct hg_score_state *st, struct hg_spots
 	st->minute = (struct hg_sample){ 0 };
 	st->hour = (struct hg_sample){ .fresh = st->hour.fresh, .unnamed = st->hour.unnamed };
 	hg_spots_end_minute(spots);
+	if (e->feature != HG_FEATURE_SUM_FLOWS && e->feature != HG_FEATURE_SUM_BYTES) {
+		st->sum_flows = 0;
+		st->sum_bytes = 0;
+		st->over_flows = 0;
+		st->over_bytes = 0;
+	}
 	if (e->feature == HG_FEATURE_DESTINATIONS && e->window == HG_WINDOW_HOUR)
 		hg_spots_forget_hour(spots);
 }

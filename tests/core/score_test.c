@@ -224,6 +224,22 @@ static void sums(void)
 	ok(!d.st.active, "at the rate that is usual it never does");
 }
 
+static void no_echo(void)
+{
+	struct device d = begin(0);
+
+	d.b.flows[HG_WINDOW_SECOND] = 4;
+	d.b.sum_flows_rate = 6;
+	d.b.sum_flows_limit = 12;
+	for (int i = 0; i < 30; i++) {
+		for (int k = 0; k < 100; k++)
+			open_flow(&d, 100 * i + k, 23, 1, 60, 0);
+		second(&d);
+	}
+	ok(until(&d, HG_EPISODE_END, 60) > 0, "a scan is over");
+	is_int(until(&d, HG_EPISODE_START, 7200), -1, "and does not come back as a sum");
+}
+
 static void mildness(void)
 {
 	struct device d = begin(0);
@@ -443,6 +459,7 @@ int main(void)
 	another_channel();
 	walks();
 	sums();
+	no_echo();
 	mildness();
 	names();
 	updates();

@@ -51,9 +51,9 @@ def is_gone(kind, number):
 
 
 def pace(guard):
-    """Scored seconds per second, over three of them."""
+    """Scored seconds per second, over eight of them: a second here or there is an eighth."""
     first, began = score(guard)["hour_s"], time.monotonic()
-    assert wait_for(lambda: score(guard)["hour_s"] >= first + 3, 10)
+    assert wait_for(lambda: score(guard)["hour_s"] >= first + 8, 40)
     return (score(guard)["hour_s"] - first) / (time.monotonic() - began)
 
 
@@ -134,17 +134,17 @@ def one_reader(tap, guard):
 def attached_again(tap, w, guard):
     timer, began = prog_id(guard), score(guard)
     guard.on()
-    tap.ok(prog_id(guard) == timer and 0.7 < pace(guard) < 1.4,
+    tap.ok(prog_id(guard) == timer and 0.6 < pace(guard) < 1.5,
            "attached again: one timer, each second is scored once")
     other = w.guard("native", object=OTHER, profile=PROFILE).on()
     tap.ok(is_gone("prog", timer), "another release: the timer has its code, the old one is gone")
-    tap.ok(0.7 < pace(other) < 1.4, "and each second is scored once")
+    tap.ok(0.6 < pace(other) < 1.5, "and each second is scored once")
     tap.ok(score(other)["hour_s"] >= began["hour_s"] + 6, "the score goes on",
            began["hour_s"], score(other)["hour_s"])
     was = map_id(other)
     wider = w.guard("native", object=WIDER, profile=PROFILE).on()
     tap.ok(map_id(wider) != was and is_gone("map", was), "other maps: the old timer is gone")
-    tap.ok(wait_for(lambda: score(wider)["based"]) and 0.7 < pace(wider) < 1.4,
+    tap.ok(wait_for(lambda: score(wider)["based"]) and 0.6 < pace(wider) < 1.5,
            "and the new one scores")
 
 
@@ -155,7 +155,7 @@ def repaired(tap, w):
         "value", *value)
     tap.equal(guard.status()["clock"], "stopped", "a timer that somebody ended is seen")
     guard.on()
-    tap.ok(guard.status()["clock"] == "kernel" and 0.7 < pace(guard) < 1.4,
+    tap.ok(guard.status()["clock"] == "kernel" and 0.6 < pace(guard) < 1.5,
            "attached again: it runs again")
 
 
@@ -170,7 +170,7 @@ def untimed(tap, w):
     tap.ok(guard.status()["clock"] == "agent" and score(guard)["hour_s"] == first,
            "attached again: still no timer")
     guard = w.guard("native", profile=PROFILE).on()
-    tap.ok(guard.status()["clock"] == "kernel" and 0.7 < pace(guard) < 1.4,
+    tap.ok(guard.status()["clock"] == "kernel" and 0.6 < pace(guard) < 1.5,
            "a release that it takes scores in the kernel again")
     return guard
 

@@ -521,14 +521,16 @@ static void test_backwards(void)
 /* The device of each real capture, if they are there, against who it is known to be. */
 static void test_real(void)
 {
-	const char *data = getenv("HG_DATA");
-	char path[512], text[HG_CAPTURE_DEVICE_TEXT];
+	const char *top = getenv("HG_TOP"), *data = getenv("HG_DATA");
+	char fallback[512], path[1024], text[HG_CAPTURE_DEVICE_TEXT];
 	unsigned int n = 0, wrong = 0;
 	json_t *manifest, *file;
 	size_t i;
 
-	snprintf(path, sizeof(path), "%s/manifest.json", data ? data : "");
-	manifest = data ? json_load_file(path, 0, NULL) : NULL;
+	snprintf(fallback, sizeof(fallback), "%s/../shared/data", top ? top : ".");
+	data = data ? data : fallback;
+	snprintf(path, sizeof(path), "%s/manifest.json", data);
+	manifest = json_load_file(path, 0, NULL);
 	if (!manifest) {
 		tap_skip("devices of real captures", "no captures (HG_DATA)");
 		return;

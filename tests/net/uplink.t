@@ -213,7 +213,7 @@ def measure(w, police):
     sent = alarms_during(w, flooding, agent)
     alive = flooding.poll() is None
     flooding.kill()
-    time.sleep(REPEAT_S)
+    wait_for(lambda: all(c in collector.first for c in sent), REPEAT_S)
     first = {c: t for c, t in collector.first.items() if t > start}
     own = [t - start for c, t in first.items() if collector.kinds[c]]
     result = {"sent": len(sent), "alive": alive,

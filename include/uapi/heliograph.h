@@ -8,7 +8,7 @@
  *   peers      <= 64  mirror, collector, name and time servers          written by user space
  *   rules      <= 128 the profile's channels: what a new flow matches   written by user space
  *   counters   by enum hg_reason, per CPU                               read by user space
- *   bounds     by channel, two banks: what the score holds them against  written by user space
+ *   bounds     by channel: what the score holds them against            written by user space
  *   bound      address -> channels whose names the device's DNS gave it written by user space
  *   windows    by processor and channel, cumulative                     read by user space
  *   trusted    prefixes whose packets always pass                       written by user space
@@ -17,10 +17,67 @@
  *   events     new flows, scores, DNS answers: each begins with a struct hg_event; a ring buffer
  *   score      of each channel, see core/score.h                        closed each second
  *
- * The maps of peers, rules and bounds have two banks: 2 * HG_PEERS_MAX, 2 * HG_RULES_MAX, 2 *
- * HG_CHANNELS_MAX entries. Entries generation & 1 times the maximum and up are in force; a peer of
- * role 0 and a rule of channel 0 end a bank. Who changes them writes the whole other bank, then
- * counts the generation up.
+ * The BPF guard has them as maps. The maps of peers, rules and bounds have two banks: 2 *
+ * HG_PEERS_MAX, 2 * HG_RULES_MAX, 2 * HG_CHANNELS_MAX entries. Entries generation & 1 times the
+ * maximum and up are in force; a peer of role 0 and a rule of channel 0 end a bank. Who changes
+ * them writes the whole other bank, then counts the generation up.
+ *
+ * The module has generic netlink. Family "heliograph", version 1; one guard in each network
+ * namespace; who asks needs CAP_NET_ADMIN in the first user namespace. A struct travels whole, as
+ * the bytes of one attribute; an attribute of another length is refused. An error comes with a
+ * sentence (NLMSGERR_ATTR_MSG) and, where one attribute is at fault, its place.
+ *
+ *   command             takes                        answers
+ *   GET                                              ABI CONFIG SIZES COUNTS CLOCK LOCKED IFINDEXES
+ *                                                    IFNAMES TRUSTED HEARTBEAT_LEFT MEMORY
+ *   ATTACH              CONFIG IFINDEXES TRUSTED?    a new guard, or the one that runs adopts these:
+ *                       SIZES?                       flows and counters stay, SIZES are not looked
+ *                                                    at. All or nothing
+ *   DETACH                                           ENOENT: there was none
+ *   SET_POLICY          POLICY? FLAGS_ON? FLAGS_OFF?
+ *   SET_PROFILE         PEERS RULES BOUNDS?          one step; no BOUNDS: nothing is scored
+ *   GET_BOUNDS    dump                               CHANNEL BOUNDS, those with an id
+ *   GET_COUNTERS                                     COUNTERS
+ *   GET_WINDOWS   dump                               CHANNEL WINDOW, summed over processors
+ *   GET_FLOWS     dump                               TABLE FLOW_KEY FLOW
+ *   SET_BOUND           ADDR BOUND                   all zero: forget it. E2BIG: no more fit
+ *   GET_BOUND     dump                               ADDR BOUND
+ *   REMATCH                                          every flow is matched again
+ *   HEARTBEAT           TIMEOUT DISTRESS? DISTRESS_TO?
+ *                                                    seconds; 0: stop. The datagram and where it
+ *                                                    goes stay what they were if left out
+ *   LOCK                KEY SEAL_AFTER?
+ *   UNLOCK              SEAL
+ *   TEST                DIRECTION LINK FRAME NOW     REASON CHANNEL
+ *                       SEGMENTS? LINEAR?
+ *   TEST_CLOSE          SECONDS                      each second is closed now
+ *
+ *   events (group)      EVENT with the bytes of one event, which begins with a struct hg_event
+ *
+ * Without a guard GET answers ABI alone, DETACH ENOENT, all others but ATTACH ENODEV.
+ *
+ * An interface is guarded by its name from ATTACH on: one that goes has IFINDEXES 0 until one of
+ * its name comes, which is guarded from its first packet.
+ *
+ * While the guard is locked, ATTACH, DETACH, SET_POLICY, SET_PROFILE, LOCK, UNLOCK and HEARTBEAT
+ * with TIMEOUT 0 need a SEAL as their last attribute (EACCES), and the module is not unloaded. The
+ * seal's MAC is HMAC-SHA256 with the key of LOCK over
+ *
+ *   "heliograph seal" (15 bytes)  counter (8 bytes, big-endian)  command (1 byte)
+ *   the message from the first attribute to where SEAL begins, attribute headers and padding (which
+ *   must be zero) as they stand, in this machine's byte order
+ *
+ * and its counter greater than that of the last seal that was good, or than SEAL_AFTER of LOCK. A
+ * symmetric key, because small kernels verify no signature: only the mirror and this kernel have
+ * it, and nothing reads it back. SET_BOUND, REMATCH and what only reads need no seal.
+ *
+ * When the heartbeat is not renewed for TIMEOUT seconds the kernel sends the datagram by itself, to
+ * DISTRESS_TO over UDP from a socket of the namespace, again after 1, 2, 4, ... and then every 300
+ * seconds until a heartbeat comes, and tells each with a HG_EVENT_DISTRESS.
+ *
+ * TEST and TEST_CLOSE are there only in a module built with HELIOGRAPH_DEBUG. TEST judges a frame
+ * through the code that the hooks call, at the second NOW; from the first one on the guard's own
+ * clock stands.
  */
 #ifndef _UAPI_HELIOGRAPH_H
 #define _UAPI_HELIOGRAPH_H
@@ -249,12 +306,13 @@ struct hg_bounds {
 _Static_assert(sizeof(struct hg_bounds) == 136, "hg_bounds");
 
 enum hg_event_type {
-	HG_EVENT_FLOW = 1,   /* struct hg_flow_event */
-	HG_EVENT_SCORE = 2,  /* struct hg_score_event */
-	HG_EVENT_ANSWER = 3, /* struct hg_answer_event */
+	HG_EVENT_FLOW = 1,     /* struct hg_flow_event */
+	HG_EVENT_SCORE = 2,    /* struct hg_score_event */
+	HG_EVENT_ANSWER = 3,   /* struct hg_answer_event */
+	HG_EVENT_DISTRESS = 4, /* struct hg_distress_event; of the module only */
 };
 
-/* The head of every record of the ring buffer. */
+/* The head of every event. */
 struct hg_event {
 	__u64 time_ns; /* monotonic */
 	__u16 type;    /* enum hg_event_type */
@@ -354,5 +412,106 @@ struct hg_score_event {
 };
 
 _Static_assert(sizeof(struct hg_score_event) == 176, "hg_score_event");
+
+#define HG_GENL_NAME "heliograph"
+#define HG_GENL_VERSION 1
+#define HG_GENL_EVENTS "events"
+
+#define HG_INTERFACES_MAX 16
+#define HG_TRUSTED_MAX 64
+#define HG_BOUND_MAX 1024    /* addresses of names */
+#define HG_FLOWS_MAX 1048576 /* of a table */
+#define HG_DISTRESS_MAX 512  /* bytes of the datagram */
+#define HG_HEARTBEAT_MAX 3600
+#define HG_KEY_LENGTH 32
+
+enum hg_command {
+	HG_CMD_UNSPEC,
+	HG_CMD_GET,
+	HG_CMD_ATTACH,
+	HG_CMD_DETACH,
+	HG_CMD_SET_POLICY,
+	HG_CMD_SET_PROFILE,
+	HG_CMD_GET_BOUNDS,
+	HG_CMD_GET_COUNTERS,
+	HG_CMD_GET_WINDOWS,
+	HG_CMD_GET_FLOWS,
+	HG_CMD_SET_BOUND,
+	HG_CMD_GET_BOUND,
+	HG_CMD_REMATCH,
+	HG_CMD_HEARTBEAT,
+	HG_CMD_LOCK,
+	HG_CMD_UNLOCK,
+	HG_CMD_EVENT,
+	HG_CMD_TEST,
+	HG_CMD_TEST_CLOSE,
+	HG_CMD_MAX = HG_CMD_TEST_CLOSE,
+};
+
+enum hg_attribute {
+	HG_A_UNSPEC,
+	HG_A_ABI,	     /* __u32: HG_GUARD_ABI */
+	HG_A_CONFIG,	     /* struct hg_guard_config; the seed is not told */
+	HG_A_SIZES,	     /* __u32[3]: flows that the tables kept, inside, outside can hold */
+	HG_A_COUNTS,	     /* __u32[3]: flows in them, alive or not */
+	HG_A_CLOCK,	     /* __u32, 1: seconds are closed, 0: the clock stands */
+	HG_A_LOCKED,	     /* __u32, 0 or 1 */
+	HG_A_IFINDEXES,	     /* __u32[1..HG_INTERFACES_MAX] */
+	HG_A_IFNAMES,	     /* char[][16], in the order of IFINDEXES */
+	HG_A_TRUSTED,	     /* struct hg_prefix[0..HG_TRUSTED_MAX] */
+	HG_A_HEARTBEAT_LEFT, /* __u32: seconds; 0: it has run out; not there: none is expected */
+	HG_A_MEMORY,	     /* __u32: bytes that the guard holds */
+	HG_A_POLICY,	     /* __u32: enum hg_policy */
+	HG_A_FLAGS_ON,	     /* __u32: HG_GUARD_CONFINE, HG_GUARD_POLICE */
+	HG_A_FLAGS_OFF,
+	HG_A_PEERS,	  /* struct hg_peer[0..HG_PEERS_MAX], roles not 0 */
+	HG_A_RULES,	  /* struct hg_rule[0..HG_RULES_MAX], channels not 0 */
+	HG_A_BOUNDS,	  /* struct hg_bounds[HG_CHANNELS_MAX]; of GET_BOUNDS: one */
+	HG_A_CHANNEL,	  /* __u32 */
+	HG_A_COUNTERS,	  /* __u64[HG_REASON_MAX] */
+	HG_A_WINDOW,	  /* struct hg_window */
+	HG_A_TABLE,	  /* __u32: 0 kept, 1 inside, 2 outside */
+	HG_A_FLOW_KEY,	  /* struct hg_flow_key */
+	HG_A_FLOW,	  /* struct hg_flow */
+	HG_A_ADDR,	  /* struct hg_addr */
+	HG_A_BOUND,	  /* struct hg_bound */
+	HG_A_TIMEOUT,	  /* __u32: seconds, up to HG_HEARTBEAT_MAX */
+	HG_A_DISTRESS,	  /* 1..HG_DISTRESS_MAX bytes */
+	HG_A_DISTRESS_TO, /* struct hg_peer; proto and role are not looked at */
+	HG_A_KEY,	  /* HG_KEY_LENGTH bytes */
+	HG_A_SEAL_AFTER,  /* __u64: counters of seals begin above it; else above 0 */
+	HG_A_SEAL,	  /* struct hg_seal */
+	HG_A_EVENT,	  /* struct hg_event and what follows it */
+	HG_A_DIRECTION,	  /* __u32, 0: to the device, 1: from it */
+	HG_A_LINK,	  /* __u32, 0: the frame begins with IP, 1: with an Ethernet header */
+	HG_A_FRAME,	  /* 1..65535 bytes */
+	HG_A_NOW,	  /* __u32: monotonic seconds */
+	HG_A_SEGMENTS,	  /* __u32: that the frame will be, or was; 1 if left out */
+	HG_A_LINEAR, /* __u32: bytes of the frame in the linear part, the rest in pages; else all */
+	HG_A_REASON, /* __u32: enum hg_reason */
+	HG_A_SECONDS, /* __u32 */
+	HG_A_MAX = HG_A_SECONDS,
+};
+
+/* Proof that the mirror wants a command, see above. */
+struct hg_seal {
+	__u64 counter;
+	__u8 mac[32];
+};
+
+_Static_assert(sizeof(struct hg_seal) == 40, "hg_seal");
+
+/* The kernel has sent, or tried to send, the datagram by itself. */
+struct hg_distress_event {
+	struct hg_event head;
+	struct hg_addr to;
+	__be16 port;
+	__u16 pad;
+	__u32 times;  /* since the heartbeat stopped, this one too */
+	__s32 error;  /* 0, or -errno of this one */
+	__u32 next_s; /* seconds until the next */
+};
+
+_Static_assert(sizeof(struct hg_distress_event) == 48, "hg_distress_event");
 
 #endif

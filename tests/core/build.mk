@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: MIT
-play-srcs = $(addprefix tests/core/,frames.c play.c cases.c) userspace/guard-common.c
+play-srcs = $(addprefix tests/core/,frames.c play.c cases.c cases-out.c) userspace/guard-common.c
 test-srcs-tests/core/verdict_test := $(play-srcs)

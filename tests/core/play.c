@@ -450,6 +450,14 @@ static int can_play(const struct player *other, const struct hg_case *c)
 	return 1;
 }
 
+const struct hg_case *play_case_at(size_t i)
+{
+	if (i < hg_cases_in.n)
+		return &hg_cases_in.cases[i];
+	i -= hg_cases_in.n;
+	return i < hg_cases_out.n ? &hg_cases_out.cases[i] : NULL;
+}
+
 int play_case(const struct hg_case *c, struct player *other, struct play_count *n)
 {
 	char copy[4096], shown[256], *save, *line;
@@ -507,8 +515,8 @@ int play_mutations(struct player *other, unsigned int rounds, struct play_count 
 			tell(other);
 		}
 		while (next_frame(&at, &f)) {
-			at = hg_cases[c].lines;
-			c = (c + 1) % hg_n_cases;
+			at = play_case_at(c)->lines;
+			c = (c + 1) % (hg_cases_in.n + hg_cases_out.n);
 		}
 		change(&f, &state);
 		if (other && !can_run(other, &f))

@@ -14,8 +14,16 @@ struct hg_case {
 	const char *name, *lines;
 };
 
-extern const struct hg_case hg_cases[];
-extern const size_t hg_n_cases;
+/* One table of them in two files. */
+struct hg_cases {
+	const struct hg_case *cases;
+	size_t n;
+};
+
+extern const struct hg_cases hg_cases_in, hg_cases_out;
+
+/* The i-th of both; NULL past the last. */
+const struct hg_case *play_case_at(size_t i);
 
 /* What another host must be told. */
 struct play_world {

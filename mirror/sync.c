@@ -226,8 +226,10 @@ static void on_answer(void *ctx, const PGresult *res, const char *error)
 		note_away(sync, error);
 	if (!s) {
 		slot_put(slot);
-	} else if (s->state == SESSION_WAITING) {
-		session_go_on(s);
+	} else if (s->state != SESSION_ASKING) {
+		/* The answer is for an older session of the device, which is gone. */
+		if (s->state == SESSION_WAITING)
+			session_go_on(s);
 	} else if (error && is_data_error(res)) {
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, error, true);
 	} else if (error) {

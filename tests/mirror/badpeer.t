@@ -198,6 +198,28 @@ for c in crowd:
     c.close()
 ok(wait_for(lambda: good.sync().status == OK, "room again"), "and the device gets in when they went")
 
+# A device that comes back while its last request is under way
+good.sync()
+lock = w.pg.session()
+lock.run("BEGIN; SELECT FROM heliograph.device_sync WHERE device_id = 'good' FOR UPDATE")
+good.connect()
+good.send_raw(good.frame(good.message()))
+wait_for(lambda: int(w.pg.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")), "its request to wait")
+older, good.sock = good.sock, None
+good.connect()
+wait_for(lambda: "newer session ends the older: good" in w.log(), "the mirror to know the newer session")
+lock.run("COMMIT")
+good.sock.settimeout(0.5)
+try:
+    early = good.read(1)
+except TimeoutError:
+    early = b""
+equal(early, b"", "the answer to its older session is not sent to its newer one")
+good.sock.settimeout(20)
+equal(good.take(good.request()).status, OK, "which is served then")
+good.close()
+older.close()
+
 # Revocation
 good.sync()
 good.sync()

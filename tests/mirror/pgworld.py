@@ -130,9 +130,26 @@ class Postgres:
         # While one of them lives the next server refuses to start.
         wait_for(lambda: all(map(self.gone, children)), "the end of PostgreSQL")
 
+    def session(self):
+        """A psql that stays connected, for locks."""
+        return Session(self.conninfo)
+
     def sql(self, text, check=True):
         r = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo, "-c", text],
                            capture_output=True, text=True)
         if check and r.returncode:
             raise RuntimeError(r.stderr)
         return r.stdout.rstrip("\n") if r.returncode == 0 else r.stderr
+
+
+class Session:
+    def __init__(self, conninfo):
+        self.proc = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "psql", "-XAtq", "-d", conninfo], text=True,
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, text):
+        """Returns when the statement is done; what it prints is not wanted."""
+        self.proc.stdin.write(text + ";\n\\echo done\n")
+        self.proc.stdin.flush()
+        while self.proc.stdout.readline() not in ("done\n", ""):
+            pass

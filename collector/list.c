@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../lib/pg.h"
 
 struct options {
 	bool all, json;
@@ -60,37 +61,11 @@ static PGresult *run(const struct hg_collector_conf *conf, PGconn **pg, const ch
 	return NULL;
 }
 
-static void print_cell(const PGresult *res, int row, int column, int width)
-{
-	const char *s = row < 0 ? PQfname(res, column) : PQgetvalue(res, row, column);
-
-	if (!*s)
-		s = "-";
-	if (column == PQnfields(res) - 1)
-		printf("%s\n", s);
-	else
-		printf("%-*s  ", width, s);
-}
-
-static void print_table(const PGresult *res)
-{
-	int columns = PQnfields(res), width[32];
-
-	for (int c = 0; c < columns && c < 32; c++) {
-		width[c] = (int)strlen(PQfname(res, c));
-		for (int r = 0; r < PQntuples(res); r++)
-			if (PQgetlength(res, r, c) > width[c])
-				width[c] = PQgetlength(res, r, c);
-	}
-	for (int r = -1; r < PQntuples(res); r++)
-		for (int c = 0; c < columns; c++)
-			print_cell(res, r, c, width[c]);
-}
-
 static int list(const struct hg_collector_conf *conf, const struct options *o, const char *sql,
 		int n, const char *const *values)
 {
 	char wrapped[4096];
+	int ret = HG_EXIT_OK;
 	PGresult *res;
 	PGconn *pg;
 
@@ -101,11 +76,11 @@ static int list(const struct hg_collector_conf *conf, const struct options *o, c
 		return HG_EXIT_UNAVAILABLE;
 	if (o->json)
 		puts(PQgetvalue(res, 0, 0));
-	else
-		print_table(res);
+	else if (hg_pg_print(res))
+		ret = HG_EXIT_FAILED;
 	PQclear(res);
 	PQfinish(pg);
-	return HG_EXIT_OK;
+	return ret;
 }
 
 #define TIME(column) "to_char(" column ", 'YYYY-MM-DD HH24:MI:SS')"

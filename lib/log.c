@@ -2,13 +2,13 @@
 /*
  * The log of a daemon: where its lines go and how they look. Each line leaves in one write(2), so
  * lines of several processes on one terminal or pipe do not mix. Text of strangers is made safe
- * here and nowhere else: what a terminal could take for a command is printed as \xNN. errno
- * survives.
+ * here, not where it comes in. errno survives.
  */
 #include "log.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "utf8.h"
+#include "safe-text.h"
 
 #define LINE_MAX_BYTES 1023
 
@@ -48,37 +48,6 @@ void hg_log_init(const char *name, int level, int to_syslog)
 void hg_log_set_level(int level)
 {
 	log_level = level;
-}
-
-/* Copies text to out; stops in time for the NUL and never inside a character. */
-static void escape(const char *text, char *out, size_t size)
-{
-	const uint8_t *p = (const uint8_t *)text;
-	size_t left = strlen(text), n;
-
-	while (left) {
-		bool control;
-
-		n = hg_utf8_next(p, left);
-		control = !n || p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
-		if (!n)
-			n = 1;
-		if (size <= (control ? 4 * n : n))
-			break;
-		for (size_t i = 0; i < n; i++) {
-			int wrote = 1;
-
-			if (control)
-				wrote = snprintf(out, size, "\\x%02x", p[i]);
-			else
-				*out = (char)p[i];
-			out += wrote;
-			size -= (size_t)wrote;
-		}
-		p += n;
-		left -= n;
-	}
-	*out = '\0';
 }
 
 static const char *level_name(int level)
@@ -125,7 +94,7 @@ void hg_log(int level, const char *fmt, ...)
 		len = (size_t)put_head(line, LINE_MAX_BYTES / 2, level);
 	if (len > LINE_MAX_BYTES / 2 - 1)
 		len = LINE_MAX_BYTES / 2 - 1;
-	escape(raw, line + len, LINE_MAX_BYTES + 1 - len);
+	hg_safe_text(raw, line + len, LINE_MAX_BYTES + 1 - len);
 	if (log_target == TO_SYSLOG) {
 		syslog(level, "%s", line);
 	} else {

@@ -53,4 +53,10 @@ bool hg_pg_ready(const struct hg_pg *pg);
 int hg_pg_migrate(const char *conninfo, const char *schema, const char *dir, char *err,
 		  size_t err_size);
 
+/*
+ * Likewise: prints rows as aligned columns under their names, "-" for what is empty; text of
+ * strangers as hg_safe_text() makes it. Returns 0 or -ENOMEM; stdout's errors are not looked at.
+ */
+int hg_pg_print(const PGresult *res);
+
 #endif

@@ -328,12 +328,19 @@ int hg_program_options(const struct hg_program *p, int argc, char **argv,
 
 int hg_program_run(const struct hg_program *p, void *ctx, int argc, char **argv)
 {
-	int words;
+	int words, rc;
 	const struct hg_subcommand *found = find_command(p, argc, argv, &words);
 
 	if (!found)
 		return unknown_command(p, argc, argv);
 	if (wants_help(words, argc, argv))
 		print_command_help(p, found);
-	return found->run(ctx, argc - words + 1, argv + words - 1);
+	rc = found->run(ctx, argc - words + 1, argv + words - 1);
+	/* Who asked for output and did not get it must not read success. */
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "%s: %s: cannot write to standard output: %s\n", p->name,
+			found->name, strerror(errno));
+		rc = rc ? rc : HG_EXIT_FAILED;
+	}
+	return rc;
 }

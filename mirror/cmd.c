@@ -45,8 +45,8 @@ static int one(const struct hg_mirror_conf *conf, const char *sql, int n, const 
 	if (!pg)
 		return HG_EXIT_UNAVAILABLE;
 	rc = hg_db_run(pg, &res, sql, n, params);
-	if (!rc && print)
-		hg_db_print(res);
+	if (!rc && print && hg_pg_print(res))
+		rc = HG_EXIT_FAILED;
 	PQclear(res);
 	PQfinish(pg);
 	return rc;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <openssl/pem.h>
+#include "../lib/pg.h"
 #include "../lib/tls.h"
 #include "args.h"
 #include "db.h"
@@ -303,8 +304,8 @@ static int show(const struct hg_mirror_conf *conf, const char *const *sql, int n
 		PGresult *res = NULL;
 
 		rc = hg_db_run(pg, &res, *sql, n, params);
-		if (!rc && PQntuples(res))
-			hg_db_print(res);
+		if (!rc && PQntuples(res) && hg_pg_print(res))
+			rc = complain("out of memory");
 		PQclear(res);
 	}
 	PQfinish(pg);

@@ -85,21 +85,3 @@ char *hg_db_array(const char *const *items, size_t count)
 	*at = '\0';
 	return out;
 }
-
-void hg_db_print(const PGresult *res)
-{
-	int rows = PQntuples(res), cols = PQnfields(res);
-
-	for (int r = -1; r < rows; r++) {
-		for (int c = 0; c < cols; c++) {
-			int width = (int)strlen(PQfname(res, c));
-
-			for (int i = 0; i < rows; i++)
-				if (PQgetlength(res, i, c) > width)
-					width = PQgetlength(res, i, c);
-			printf(c + 1 < cols ? "%-*s  " : "%.0d%s", c + 1 < cols ? width : 0,
-			       r < 0 ? PQfname(res, c) : PQgetvalue(res, r, c));
-		}
-		putchar('\n');
-	}
-}

@@ -18,7 +18,4 @@ int hg_db_run(PGconn *pg, PGresult **res, const char *sql, int n, const char *co
 /* A PostgreSQL array of texts, to be freed; NULL when out of memory. */
 char *hg_db_array(const char *const *items, size_t count);
 
-/* Prints rows as aligned columns under their names. */
-void hg_db_print(const PGresult *res);
-
 #endif

@@ -4,6 +4,7 @@
  *
  *   frames wire IFACE PEER          what arrives at IFACE leaves through PEER, as a frame
  *   frames drop IFACE               native XDP that drops everything
+ *   frames stateful IFACE           the same after one look into a table of flows
  *   frames flood IFACE FROM-MAC TO-MAC udp|syn TO-ADDR:PORT FROM-ADDR:PORT|random SECONDS RATE
  *
  * flood prints {"sent": N, "seconds": S, "cpu": S}; RATE is frames per second, 0: all it can.
@@ -224,10 +225,10 @@ int main(int argc, char **argv)
 	object_file = path;
 	if (argc == 4 && !strcmp(argv[1], "wire"))
 		return attach(argv[2], "wire", if_nametoindex(argv[3]));
-	if (argc == 3 && !strcmp(argv[1], "drop"))
-		return attach(argv[2], "drop", 0);
+	if (argc == 3 && (!strcmp(argv[1], "drop") || !strcmp(argv[1], "stateful")))
+		return attach(argv[2], argv[1], 0);
 	if (argc == 10 && !strcmp(argv[1], "flood"))
 		return flood(argv[2], argv + 3);
-	fprintf(stderr, "usage: frames wire|drop|flood ..., see the head of frames.c\n");
+	fprintf(stderr, "usage: frames wire|drop|stateful|flood ..., see the head of frames.c\n");
 	return 2;
 }

@@ -29,6 +29,12 @@
 #define BUCKETS 4096
 #define ROUNDS_MAX 256 /* of one session; no honest device needs as many */
 
+/*
+ * The mirror continues its numbers above a device's cursors, see sync_begin(): one that lies must
+ * leave room to count on, and to leap (admin_restored()).
+ */
+#define CURSOR_MAX (UINT64_C(1) << 62)
+
 enum session_state {
 	SESSION_HANDSHAKE,
 	SESSION_IDLE, /* no byte of the next request is here */
@@ -290,6 +296,10 @@ static void session_request(struct session *s, struct hg_slice in)
 		hg_warn("sync: presents the UID %.*s: %s: %s", (int)r.uid.len,
 			(const char *)r.uid.ptr, session_name(s), s->peer);
 		session_refuse(s, HG_WIRE_WRONG_UID, "uid is not the certificate's", true);
+	} else if (r.mirror_cursor > CURSOR_MAX || r.command_cursor > CURSOR_MAX) {
+		hg_warn("sync: claims a cursor that no mirror gives: %s: %s", session_name(s),
+			s->peer);
+		session_refuse(s, HG_WIRE_BAD_MESSAGE, "a cursor over 2^62", true);
 	} else {
 		session_ask(s, &r);
 	}

@@ -136,6 +136,8 @@ for name, data, want in [
         ("text that is not UTF-8", good.frame({**good.message(), 10: [[1, 0, "QQQQ", 1]]}).replace(b"QQQQ", b"\xff\xfe\xfd\xfc"), BAD_MESSAGE),
         ("U+0000 in text", good.frame({**good.message(), 10: [[1, 0, "x", "a\0b"]]}), BAD_MESSAGE),
         ("a number over 2^63", good.frame({**good.message(), 7: 1 << 63}), BAD_MESSAGE),
+        ("a cursor that no mirror gives", good.frame({**good.message(), 7: (1 << 62) + 1}), BAD_MESSAGE),
+        ("another", good.frame({**good.message(), 8: (1 << 63) - 1}), BAD_MESSAGE),
         ("version 2", good.frame({**good.message(), 0: 2}), VERSION)]:
     equal(answer_to(data), want, f"{name}: {'BAD_MESSAGE' if want == 1 else 'VERSION_UNSUPPORTED'}, closed")
 for n in (1, 3, 4, 5, len(body) // 2, len(body) + 3):

@@ -73,5 +73,7 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 	{ NUMBER(keep, outbox, DURATION, "7d", MINUTE_MS, 3650 * DAY_MS, "rows of the outbox") },
 	{ NUMBER(keep, commands, DURATION, "90d", MINUTE_MS, 3650 * DAY_MS,
 		 "commands after their end") },
+	{ NUMBER(keep, audit, DURATION, "365d", MINUTE_MS, 3650 * DAY_MS,
+		 "who wrote and invoked what") },
 	{ 0 },
 };

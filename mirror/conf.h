@@ -31,7 +31,7 @@ struct hg_mirror_conf {
 		uint64_t device_days, server_days, ca_days, crl_days;
 	} ca;
 	struct {
-		uint64_t outbox, commands;
+		uint64_t outbox, commands, audit;
 	} keep;
 };
 

@@ -85,13 +85,16 @@ static void on_pruned(void *ctx, const PGresult *res, const char *error)
 static void on_prune(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *v = arg;
-	char outbox[32], commands[32];
-	const char *params[] = { outbox, commands };
+	const uint64_t keep_ms[] = { v->conf->keep.outbox, v->conf->keep.commands,
+				     v->conf->keep.audit };
+	char text[3][32];
+	const char *params[3];
 
-	snprintf(outbox, sizeof(outbox), "%llu s", (unsigned long long)v->conf->keep.outbox / 1000);
-	snprintf(commands, sizeof(commands), "%llu s",
-		 (unsigned long long)v->conf->keep.commands / 1000);
-	hg_pg_query(v->pg, "SELECT prune($1, $2)", 2, params, on_pruned, v);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(text[i], sizeof(text[i]), "%llu s", (unsigned long long)keep_ms[i] / 1000);
+		params[i] = text[i];
+	}
+	hg_pg_query(v->pg, "SELECT prune($1, $2, $3)", 3, params, on_pruned, v);
 }
 
 static int open_events(struct server *v)
@@ -204,6 +207,7 @@ int hg_cmd_serve(void *ctx, int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	rc = open_all(&v);
 	if (!rc) {
+		on_prune(-1, 0, &v);
 		hg_info("serve: devices at %s, applications at %s", v.conf->sync.listen,
 			v.conf->http.listen);
 		event_base_dispatch(v.base);

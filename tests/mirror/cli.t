@@ -3,7 +3,7 @@
 """The command line: what it makes, what it refuses and how it says so."""
 import json, os, shutil, subprocess, sys
 sys.path.insert(0, os.path.dirname(__file__))
-from pgworld import BUILD, TOP, equal, ok, done
+from pgworld import BUILD, TOP, equal, ok, done, wait_for
 from world import MODEL, World
 
 w = World()
@@ -99,8 +99,11 @@ ok("thermo" in w.run("model", "list"), "model list")
 # What is over
 w.pg.sql("INSERT INTO heliograph.outbox (device_id, seq, kind, name, happened_at) "
          "SELECT 'old', n, 'property', 'x', now() - interval '8 d' FROM generate_series(1, 25000) n")
-counts = [w.pg.sql("SET search_path = heliograph; SELECT prune('7 d', '90 d')").split()[-1] for i in range(4)]
-equal(counts, ["10000", "10000", "5000", "0"], "old rows go, so many at a time")
+w.pg.sql("INSERT INTO heliograph.audit (device_id, seq, who, what, name, happened_at) "
+         "SELECT 'old', n, 'app', 'write', 'x', now() - n * interval '1 d' FROM generate_series(1, 20) n")
+counts = [w.pg.sql("SET search_path = heliograph; SELECT prune('7 d', '90 d', '10.5 d')").split()[-1] for i in range(4)]
+equal(counts, ["10010", "10000", "5000", "0"], "old rows go, so many at a time")
+equal(w.pg.sql("SELECT max(seq) FROM heliograph.audit WHERE device_id = 'old'"), "10", "the audit's by their own age")
 
 # Tokens
 t = w.token("app", "--right", "read", "--right", "write", "--model", "thermo")
@@ -156,7 +159,11 @@ fails(4, "database:", "device", "list", conf=conf)
 with open(w.conf) as f, open(conf, "w") as g:
     g.write(f.read().replace("[database]", "[database]\nschema = empty"))
 fails(1, 'run "heliograph-mirror migrate"?', "device", "list", conf=conf)
+w.pg.sql("INSERT INTO heliograph.audit (device_id, seq, who, what, name, happened_at) "
+         "SELECT 'older', n, 'app', 'write', 'x', now() - n * interval '1 d' FROM generate_series(364, 366) n")
 w.serve()
+ok(wait_for(lambda: w.pg.sql("SELECT string_agg(seq::text, ' ') FROM heliograph.audit WHERE device_id = 'older'") == "364",
+            "the audit to be pruned"), "the server prunes by [keep], as soon as it runs")
 fails(1, "cannot listen", "serve")
 os.chmod(w.dir + "/ca/mirror.key", 0o644)
 fails(3, "chmod 600", "serve")

@@ -43,15 +43,20 @@ say = $(if $(V)$(quiet),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 CFLAGS ?= -O2 -g
 pg-cflags := $(shell $(PKG_CONFIG) --cflags libpq 2>/dev/null)
-warn := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+# Packages say WERROR=0: a compiler newer than ours may know a warning more.
+WERROR ?= 1
+werror := $(if $(filter 0,$(WERROR)),,-Werror)
+warn := -Wall -Wextra $(werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wformat=2 -Wno-unused-parameter
 comma := ,
-hardening := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+# The flags of an image's build system may choose a level of fortification, or no optimisation.
+hardening = -fstack-protector-strong -fPIE \
+	$(if $(SAN)$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2)
 san := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 all_cflags = -std=gnu11 -D_GNU_SOURCE -DHG_VERSION=\"$(VERSION)\" \
 	-DHG_SYSCONFDIR=\"$(SYSCONFDIR)\" -DHG_BPFDIR=\"$(BPFDIR)\" -DHG_DATADIR=\"$(DATADIR)\" \
 	$(pg-cflags) \
-	$(warn) $(hardening) $(san) $(CFLAGS)
+	$(warn) $(hardening) $(san) $(CPPFLAGS) $(CFLAGS)
 all_ldflags = -pie -Wl,-z,relro,-z,now $(san) $(LDFLAGS)
 
 .DEFAULT_GOAL := all
@@ -85,9 +90,10 @@ include mirror/build.mk
 include collector/build.mk
 include tests/build.mk
 
-.PHONY: all ebpf agent mirror collector tests demo check bench bench-accuracy lint install uninstall clean help
+.PHONY: all ebpf agent profile mirror collector tests demo check bench bench-accuracy lint install uninstall clean help
 all: $(programs) ebpf
-agent: $(O)/heliographd $(O)/heliograph
+agent: $(O)/heliographd $(O)/heliograph $(libheliograph) $(O)/libheliograph.a
+profile: $(O)/heliograph-profile
 mirror: $(O)/heliograph-mirror
 collector: $(O)/heliograph-collector
 tests: all $(tests)
@@ -152,11 +158,17 @@ lint:
 places = bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' data='$(DATADIR)' man='$(MANDIR)' \
 	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)' sysusers='$(SYSUSERSDIR)' \
 	lib='$(LIBDIR)' include='$(INCLUDEDIR)'
+# An image takes what it needs: each part builds and installs without the libraries of the others.
+installer = $(Q)scripts/install --build '$(O)' --destdir '$(DESTDIR)' $(places)
 install: all
-	$(Q)scripts/install --build '$(O)' --destdir '$(DESTDIR)' $(places)
+	$(installer)
+parts := agent ebpf profile mirror collector
+.PHONY: $(parts:%=install-%)
+$(parts:%=install-%): install-%: %
+	$(installer) --part $*
 
 uninstall:
-	$(Q)scripts/install --uninstall --destdir '$(DESTDIR)' $(places)
+	$(installer) --uninstall
 
 # Only what this Makefile made: another O= is removed if it has our mark and is no checkout.
 clean:
@@ -170,4 +182,5 @@ help:
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'
+	@echo 'make install-agent, -ebpf, -mirror, -collector, -profile: one part, see docs/packaging.md'
 	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

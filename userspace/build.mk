@@ -39,6 +39,11 @@ $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
 	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(mud-srcs) $(guard-srcs) \
 	$(capture-cmd-srcs),$(guard-libs) $(conf-libs) $(profile-libs) -lpcap))
 
+# The same `profile` for a maker's build machine; its first words say what it does without.
+$(eval $(call program,heliograph-profile,userspace/heliograph-profile.c $(profile-cmds) \
+	$(profile-srcs) $(mud-srcs) $(capture-cmd-srcs) userspace/guard-common.c,\
+	$(profile-libs) -lpcap))
+
 # For applications of others: a shared and a static library with the names of libheliograph.h only.
 libheliograph := $(O)/libheliograph.so.0
 programs += $(libheliograph) $(O)/libheliograph.a

@@ -106,14 +106,18 @@ static hg_inline int hg_parse_icmp(struct hg_packet *p, const struct hg_frame *f
 	return HG_PACKET_ERROR;
 }
 
-/* Router and neighbour discovery, RFC 4861 sections 6.1 and 7.1; unfragmented, RFC 6980. */
+/*
+ * Router and neighbour discovery, RFC 4861 sections 6.1 and 7.1; unfragmented, RFC 6980. Nobody
+ * sends it behind extension headers, and an option in one could ask for an error in answer.
+ */
 static hg_inline int hg_parse_nd(const struct hg_packet *p, const __u8 *icmp)
 {
 	__u8 type = icmp[0];
 
 	if (!(p->flags & HG_PACKET_HOPS_255) || icmp[1])
 		return HG_PACKET_ICMP;
-	if (p->left < (type == 134 ? 16 : 24) || p->flags & HG_PACKET_FRAGMENTED)
+	if (p->left < (type == 134 ? 16 : 24) || p->flags & HG_PACKET_FRAGMENTED ||
+	    p->headers != 48)
 		return HG_PACKET_MALFORMED;
 	if (type == 134 && !hg_addr_is_link_local(&p->key.remote))
 		return HG_PACKET_ICMP;

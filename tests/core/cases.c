@@ -415,6 +415,9 @@ static const struct hg_case cases[] = {
 	{ "nd: too short", "< ip6 r=G ttl=255 icmp6=134 : malformed\n"
 			   "< ip6 r=G ttl=255 icmp6=136 data=8 : malformed\n" },
 	{ "nd: fragmented", "< ip6 r=G ttl=255 frag mf id=1 icmp6=134 data=8 : malformed\n" },
+	{ "nd: behind an extension header",
+	  "< ip6 r=G ttl=255 hbh icmp6=135 data=16 : malformed\n"
+	  "< ip6 r=G ttl=255 dstopt icmp6=136 data=16 : malformed\n" },
 	{ "nd: a router's question", "< rs : icmp\n> rs\n" },
 	{ "nd: over its rate",
 	  ". rate 1\n< na : nd\n< na : rate\n< group ns : nd\n< group ns : rate\n" },

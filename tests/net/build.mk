@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-$(eval $(call program,tests/net/flood,tests/net/flood.c,))
+$(eval $(call program,tests/net/flood,tests/net/flood.c tests/net/send.c,))
+$(eval $(call program,tests/net/sic,tests/net/sic.c tests/net/hostile.c tests/net/send.c,))
 
 # The guard as other releases would be: other instructions over the same maps, wider maps, a timer
 # that no kernel takes.

@@ -10,9 +10,10 @@
  * random. Kinds go round: UDP, TCP SYN, TCP ACK, ICMP echo. RATE is packets per second, 0: no
  * limit. Prints the number of packets sent.
  */
+#include "send.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/ether.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -22,9 +23,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <linux/if_packet.h>
 
-#define BATCH 64
 #define FRAME 78 /* Ethernet, IPv6, TCP and some bytes */
 
 struct prefix {
@@ -32,36 +31,6 @@ struct prefix {
 	unsigned int size; /* 4 or 16 bytes */
 	unsigned int len;
 };
-
-static uint64_t random_state;
-
-static uint64_t random_next(void) /* xorshift64* */
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * UINT64_C(2685821657736338717);
-}
-
-static uint32_t sum_add(uint32_t sum, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i + 1 < n; i += 2)
-		sum += p[i] << 8 | p[i + 1];
-	return sum;
-}
-
-static void put16(uint8_t *p, unsigned int v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
-static void put_sum(uint8_t *p, uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	put16(p, sum == 0xffff ? sum : ~sum);
-}
 
 static int prefix_parse(struct prefix *p, const char *text)
 {
@@ -82,14 +51,14 @@ static void prefix_pick(const struct prefix *p, uint8_t *to)
 		unsigned int bits = p->len > i * 8 ? p->len - i * 8 : 0;
 		uint8_t mask = bits >= 8 ? 0 : 0xff >> bits;
 
-		to[i] = (p->addr[i] & ~mask) | (random_next() >> 32 & mask);
+		to[i] = (p->addr[i] & ~mask) | (send_random() >> 32 & mask);
 	}
 }
 
 /* The transport header; returns its protocol and length. Checksums are right. */
 static unsigned int fill_l4(uint8_t *l4, unsigned int kind, bool v6, unsigned int *len)
 {
-	uint64_t r = random_next();
+	uint64_t r = send_random();
 
 	memset(l4, 0, 20);
 	put16(l4, 1024 + (r & 0xffff) % 64512);
@@ -149,51 +118,12 @@ static size_t fill(uint8_t *frame, const uint8_t mac[6], const struct prefix *sr
 	return l4 + len - frame;
 }
 
-static int open_socket(const char *name, struct sockaddr_ll *to)
-{
-	int fd = socket(AF_PACKET, SOCK_RAW, 0), size = 8 << 20;
-
-	*to = (struct sockaddr_ll){ .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex(name) };
-	if (fd < 0 || !to->sll_ifindex)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	return bind(fd, (struct sockaddr *)to, sizeof(*to)) ? -1 : fd;
-}
-
-static int send_all(int fd, struct mmsghdr *batch, unsigned int n)
-{
-	for (unsigned int done = 0; done < n;) {
-		int sent = sendmmsg(fd, batch + done, n - done, 0);
-
-		if (sent > 0)
-			done += sent;
-		else if (sent < 0 && errno != ENOBUFS && errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
-/* Sleeps when ahead of the rate. */
-static void pace(const struct timespec *start, uint64_t sent, double rate)
-{
-	struct timespec until = *start;
-	double s = sent / rate;
-
-	until.tv_sec += (time_t)s;
-	until.tv_nsec += (s - (time_t)s) * 1e9;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
 static int flood(int fd, const uint8_t mac[6], const struct prefix *src, const struct prefix *dst,
 		 uint64_t count, unsigned int repeat, double rate)
 {
-	static uint8_t frames[BATCH][FRAME];
-	struct mmsghdr batch[BATCH] = { 0 };
-	struct iovec iov[BATCH];
+	static uint8_t frames[SEND_BATCH][FRAME];
+	struct mmsghdr batch[SEND_BATCH] = { 0 };
+	struct iovec iov[SEND_BATCH];
 	struct timespec start;
 	uint64_t sent = 0;
 	int ret = 0;
@@ -202,7 +132,7 @@ static int flood(int fd, const uint8_t mac[6], const struct prefix *src, const s
 	for (uint64_t flow = 0; !ret && flow < count;) {
 		unsigned int n = 0;
 
-		for (; n < BATCH && flow < count; n++, flow++) {
+		for (; n < SEND_BATCH && flow < count; n++, flow++) {
 			iov[n].iov_base = frames[n];
 			iov[n].iov_len = fill(frames[n], mac, src, dst, flow % 4);
 			batch[n].msg_hdr.msg_iov = &iov[n];
@@ -212,7 +142,7 @@ static int flood(int fd, const uint8_t mac[6], const struct prefix *src, const s
 			ret = send_all(fd, batch, n);
 		sent += ret ? 0 : (uint64_t)n * repeat;
 		if (rate > 0)
-			pace(&start, sent, rate);
+			send_pace(&start, sent, rate);
 	}
 	printf("%llu\n", (unsigned long long)sent);
 	return ret;
@@ -221,7 +151,6 @@ static int flood(int fd, const uint8_t mac[6], const struct prefix *src, const s
 int main(int argc, char **argv)
 {
 	struct prefix src, dst;
-	struct sockaddr_ll to;
 	struct ether_addr *mac;
 	struct timespec now;
 	int fd, ret;
@@ -233,8 +162,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	random_state = (uint64_t)now.tv_sec << 32 ^ now.tv_nsec ^ 1;
-	fd = open_socket(argv[1], &to);
+	send_seed((uint64_t)now.tv_sec << 32 ^ now.tv_nsec);
+	fd = send_open(argv[1]);
 	if (fd < 0) {
 		perror(argv[1]);
 		return 1;

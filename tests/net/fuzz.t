@@ -6,7 +6,7 @@
 Of each kind a number of random frames (tests/net/hostile.c), IPv4 and IPv6, at random destinations
 within the device's stack and, the mutants, in its own flows. What must hold: every frame is counted
 once, strangers' frames get no answer, the session with the mirror lives, and the kernel's log stays
-as it was. HG_FUZZ_FRAMES frames of each kind (20000), HG_FUZZ_SEED to repeat a run. With scapy on
+as it was. HG_FUZZ_FRAMES frames of each kind (10000), HG_FUZZ_SEED to repeat a run. With scapy on
 the machine its own mutants take part. Without a guard the same frames are answered, which shows
 that they could be. Arguments: the modes (native tc).
 """
@@ -22,7 +22,7 @@ import packet as pk
 import session
 from world import BUILD, DEV4, DEV6, NET4, NET6, Tap, World, run, wait_for
 
-FRAMES = int(os.environ.get("HG_FUZZ_FRAMES", "20000"))
+FRAMES = int(os.environ.get("HG_FUZZ_FRAMES", "10000"))
 SEED = int(os.environ.get("HG_FUZZ_SEED", "0"), 0) or random.SystemRandom().getrandbits(32)
 RATE = 100000  # frames a second; a queue that overflows is counted, but tests less
 STRANGERS = ("isic", "tcpsic", "udpsic", "icmpsic", "fragments", "esic")

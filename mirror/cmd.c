@@ -117,6 +117,23 @@ static bool token_make(char token[64], char hash[67])
 	return true;
 }
 
+static bool days_valid(const char *days)
+{
+	return *days && strspn(days, "0123456789") == strlen(days) && strlen(days) <= 5 &&
+	       atoi(days) >= 1 && atoi(days) <= 36500;
+}
+
+/* Printable ASCII: it stands in lists and in the audit. */
+static bool name_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *c = name; *c; c++)
+		if (*c < ' ' || *c > '~')
+			return false;
+	return n >= 1 && n <= 64;
+}
+
 int hg_cmd_token_add(void *ctx, int argc, char **argv)
 {
 	const char *rights[3], *devices[HG_ARGS_VALUES_MAX], *models[HG_ARGS_VALUES_MAX],
@@ -135,10 +152,10 @@ int hg_cmd_token_add(void *ctx, int argc, char **argv)
 		if (strcmp(rights[i], "read") && strcmp(rights[i], "write") &&
 		    strcmp(rights[i], "invoke"))
 			args[0].count = 0;
-	if (!args[0].count || (days && (atoi(days) < 1 || atoi(days) > 36500))) {
+	if (!args[0].count || (days && !days_valid(days)) || !name_valid(argv[1])) {
 		fprintf(stderr,
 			"heliograph-mirror: token add: --right is read, write or invoke, at least"
-			" one; --days is 1 to 36500\n");
+			" one; --days is 1 to 36500; NAME is 1 to 64 characters\n");
 		return HG_EXIT_USAGE;
 	}
 	r = hg_db_array(rights, args[0].count);

@@ -28,6 +28,13 @@ static int complain(const char *what)
 	return HG_EXIT_FAILED;
 }
 
+/* "PATH: why" from errno. */
+static int complain_file(const char *path)
+{
+	fprintf(stderr, "heliograph-mirror: %s: %s\n", path, strerror(errno));
+	return HG_EXIT_FAILED;
+}
+
 static int crl_write(const struct hg_mirror_conf *conf, PGconn *pg)
 {
 	struct hg_pki_revoked *list = NULL;
@@ -172,7 +179,7 @@ int hg_cmd_ca_server(void *ctx, int argc, char **argv)
 	if (rc)
 		return rc;
 	if (mkdir(out, 0755) && errno != EEXIST)
-		return complain(strerror(errno));
+		return complain_file(out);
 	if (hg_pki_ca_load(conf->ca.directory, &ca, err, sizeof(err)))
 		return complain(err);
 	r.name = argv[1];
@@ -190,9 +197,7 @@ static int write_text(const char *path, const char *text)
 
 	if (f)
 		good = !fclose(f) && good;
-	if (!good)
-		fprintf(stderr, "heliograph-mirror: %s: %s\n", path, strerror(errno));
-	return good ? HG_EXIT_OK : HG_EXIT_FAILED;
+	return good ? HG_EXIT_OK : complain_file(path);
 }
 
 /* The parts of a bundle that are not the device's own certificate. */
@@ -209,7 +214,7 @@ static int bundle_rest(const struct hg_mirror_conf *conf, const struct hg_pki_ca
 	if (f)
 		good = !fclose(f) && good;
 	if (!good)
-		return complain(path);
+		return complain_file(path);
 	snprintf(path, sizeof(path), "%s/heliographd.conf-snippet", dir);
 	snprintf(text, sizeof(text),
 		 "[mirror]\nhost = %s\nport = %u\n"
@@ -266,6 +271,9 @@ static int enrol(const struct hg_mirror_conf *conf, PGconn *pg, const char *uid,
 		bundle_remove(dir);
 	else
 		printf("%s: device.crt device.key ca.crt heliographd.conf-snippet\n", dir);
+	if (!rc && !conf->sync.public_host)
+		complain("[sync] public_host is not set, so the snippet names no mirror; write "
+			 "its host there, or the device never synchronises");
 	hg_pki_ca_free(&ca);
 	return rc;
 }

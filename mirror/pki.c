@@ -49,13 +49,16 @@ static FILE *create(const char *path, mode_t mode, char *err, size_t size)
 /* Down to the disk: a key that was handed out must not be lost to a power cut. */
 static int finish(FILE *f, const char *path, bool good, char *err, size_t size)
 {
+	int why;
+
 	if (good && !fflush(f) && !fsync(fileno(f))) {
 		fclose(f);
 		return 0;
 	}
+	why = errno ? errno : EIO;
 	fclose(f);
 	unlink(path);
-	return fail(err, size, -EIO, path, "cannot write");
+	return fail(err, size, -why, path, strerror(why));
 }
 
 static int write_cert(const char *path, X509 *cert, char *err, size_t size)
@@ -215,7 +218,9 @@ int hg_pki_issue(const struct hg_pki_ca *ca, const struct hg_pki_request *r,
 	X509 *cert = key ? new_cert(r->name, key, X509_get_subject_name(ca->cert), r->days) : NULL;
 	int rc;
 
-	if (!cert || !add_leaf_exts(ca, r, cert) || !X509_sign(cert, ca->key, EVP_sha256()))
+	if (!cert)
+		rc = fail_ssl(err, size, r->name);
+	else if (!add_leaf_exts(ca, r, cert) || !X509_sign(cert, ca->key, EVP_sha256()))
 		rc = fail_ssl(err, size, r->san ? r->san : r->name);
 	else
 		rc = write_key(r->key_path, key, err, size);

@@ -148,7 +148,7 @@ static int open_listeners(struct server *v)
 		v->http = hg_http_new(v->base, c, v->pg, v->http_tls, b);
 	if (a < 0 || (http && b < 0)) {
 		hg_error("serve: cannot listen: %s", err);
-		return HG_EXIT_FAILED;
+		return a == -EINVAL || b == -EINVAL ? HG_EXIT_CONFIG : HG_EXIT_FAILED;
 	}
 	if (!v->sync || (http && !v->http)) {
 		hg_error("serve: out of memory");

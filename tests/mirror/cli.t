@@ -34,6 +34,8 @@ ok("DNS:collector.example.org, IP Address:192.0.2.1" in text and "TLS Web Server
 ok("OK" in openssl("verify", "-CAfile", w.dir + "/ca/ca.crt", w.dir + "/srv/collector.crt"), "signed by the authority")
 fails(1, "--san is DNS:name or IP:address", "ca", "server", "x", "--san", "example.org")
 fails(2, "at least one --san", "ca", "server", "x")
+fails(1, "/nonexistent/a: No such file", "ca", "server", "x", "--san", "DNS:x", "--out", "/nonexistent/a")
+fails(1, "x: string too long", "ca", "server", "x" * 65, "--san", "DNS:x", "--out", w.dir + "/srv")
 
 # Devices
 bundle = w.dir + "/bundles/d1"
@@ -45,6 +47,10 @@ ok("URI:urn:heliograph:device:d1\n" in text and "TLS Web Client Authentication" 
 size = len(subprocess.run(["openssl", "x509", "-in", bundle + "/device.crt", "-outform", "DER"], capture_output=True).stdout)
 ok(size < 450, f"in {size} bytes")
 ok("[mirror]\nhost = localhost\nport = 4646\n" in open(bundle + "/heliographd.conf-snippet").read(), "the snippet names the mirror")
+with open(w.conf) as f, open(w.dir + "/nohost.conf", "w") as g:
+    g.write(f.read().replace("public_host = localhost\n", ""))
+r = subprocess.run([BUILD + "/heliograph-mirror", "-c", w.dir + "/nohost.conf", "device", "add", "d0", "--model", "thermo", "--out", w.dir + "/d0"], capture_output=True, text=True)
+ok(r.returncode == 0 and "public_host is not set" in r.stderr, "a snippet without a mirror is warned of", r.stderr)
 fails(1, "File exists; name a new directory", "device", "add", "d1", "--model", "thermo", "--out", bundle)
 fails(1, "device d1 exists", "device", "add", "d1", "--model", "thermo", "--out", w.dir + "/x")
 fails(1, "model nonsense is not known", "device", "add", "d2", "--model", "nonsense", "--out", w.dir + "/x")
@@ -116,6 +122,9 @@ ok(t not in out and "read:model=thermo write:model=thermo" in out, "token list s
 fails(1, "token app exists", "token", "add", "app", "--right", "read")
 fails(2, "--right is read, write or invoke", "token", "add", "x", "--right", "all")
 fails(2, "--right is read, write or invoke", "token", "add", "x")
+for args in (["", "--right", "read"], ["x" * 65, "--right", "read"], ["x\x1b", "--right", "read"],
+             ["x", "--right", "read", "--days", "5x"], ["x", "--right", "read", "--days", "0"]):
+    fails(2, "NAME is 1 to 64 characters", "token", "add", *args)
 fails(1, "no device nobody", "token", "add", "x", "--right", "read", "--device", "nobody")
 fails(1, "no token x", "token", "revoke", "x")
 w.run("token", "revoke", "app")
@@ -148,7 +157,8 @@ fails(2, "given twice", "device", "list", "--model", "x", "--model", "y")
 fails(2, "one word too many", "migrate", "x")
 fails(2, "argument is missing", "device", "revoke")
 fails(3, "none.conf", "migrate", conf=w.dir + "/none.conf")
-for line, text in [("[sync]\nlistne = x\n", "bad.conf:2"), ("[database]\nconnections = 0\n", "bad.conf:2"), ("[http]\nbody_max = 1X\n", "bad.conf:2")]:
+certs = "".join(f"{k} = {w.dir}/ca/{v}\n" for k, v in (("cert", "mirror.crt"), ("key", "mirror.key"), ("ca", "ca.crt"), ("crl", "ca.crl")))
+for line, text in [("[sync]\nlistne = x\n", "bad.conf:2"), ("[sync]\nlisten = x\n" + certs, "x: write address:port"), ("[database]\nconnections = 0\n", "bad.conf:2"), ("[http]\nbody_max = 1X\n", "bad.conf:2")]:
     with open(w.dir + "/bad.conf", "w") as f:
         f.write(line)
     fails(3, text, "serve", conf=w.dir + "/bad.conf")

@@ -86,7 +86,12 @@ for at, change in [
         ("/properties/setpoint/hg:owner: devices of this model exist", {"properties": {"setpoint": {"type": "number", "hg:owner": "device"}}}),
         ("/actions/$set", {"actions": {"$set": {}}}),
         ("/actions/a/input/type", {"actions": {"a": {"input": {"type": "x"}}}}),
-        ("/actions/a/hg:deliverWithin: \"soon\" is not a duration", {"actions": {"a": {"hg:deliverWithin": "soon"}}})]:
+        ("/actions/a/hg:deliverWithin: \"soon\" is not a duration", {"actions": {"a": {"hg:deliverWithin": "soon"}}}),
+        ("/actions/a/hg:deliverWithin: -5 is out of range", {"actions": {"a": {"hg:deliverWithin": -5}}}),
+        ("/actions/a/hg:executeWithin: \"P1Y\" is out of range; at most 24 days", {"actions": {"a": {"hg:executeWithin": "P1Y"}}}),
+        ("is out of range; at most 24 days", {"hg:interval": 1e300}),
+        ("/actions/a: must be an object", {"actions": {"a": 5}}),
+        ("/properties: must be an object", {"properties": []}), ("/actions: must be an object", {"actions": 5})]:
     r = w.model(dict(MODEL, **change), check=False)
     ok(r.returncode == 1 and at in r.stderr, f"model: {at}", r.stderr)
 w.model(dict(MODEL, **{"hg:model": "moving"}))

@@ -16,6 +16,7 @@
 #define WEEK_MS (7 * DAY_MS)
 
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
+static const char *const guard_hosts[] = { "auto", "bpf", NULL };
 static const char *const guard_modes[] = { "auto", "native", "generic", "tc", NULL };
 static const char *const guard_policies[] = { "monitor", "initiated", "sealed", NULL };
 
@@ -88,6 +89,7 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 
 	{ LIST(guard, "interface", interfaces, 16, "guarded interface; absent: no guard") },
 	{ BOOL(guard, required, "yes", "do not run without the guard on these interfaces") },
+	{ ENUM(guard, host, "auto", guard_hosts, "what in the kernel guards") },
 	{ ENUM(guard, mode, "auto", guard_modes, "where inbound packets are seen") },
 	{ ENUM(guard, policy, "initiated", guard_policies, "what is let in") },
 	{ BOOL(guard, confine, "no", "let out only what the profile or a peer explains") },

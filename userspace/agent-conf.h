@@ -51,6 +51,7 @@ struct hg_agent_conf {
 	struct {
 		struct hg_conf_list interfaces;
 		bool required;
+		int host;   /* enum hg_guard_host */
 		int mode;   /* enum hg_guard_mode */
 		int policy; /* enum hg_policy */
 		bool confine, police;

@@ -170,13 +170,12 @@ static void save(struct hg_answers *a, uint64_t now_s)
 	a->unkept = ret != 0;
 }
 
-struct hg_answers *hg_answers_new(const struct hg_guard_ops *ops, const char *file, uint64_t now_s)
+struct hg_answers *hg_answers_new(const char *file, uint64_t now_s)
 {
 	struct hg_answers *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return NULL;
-	a->ops = ops;
 	a->saved_s = now_s;
 	a->names = hg_names_new(HG_NAMES_LIMIT, on_change, a);
 	if (file)
@@ -240,11 +239,13 @@ static void write_pair_bound(void *ctx, const char *name, const struct hg_addr *
 	write_bound(a, addr, &b);
 }
 
-void hg_answers_set_guard(struct hg_answers *a, struct hg_guard *guard)
+void hg_answers_set_guard(struct hg_answers *a, const struct hg_guard_ops *ops,
+			  struct hg_guard *guard)
 {
 	static const struct hg_bound none;
 	struct strangers *s;
 
+	a->ops = ops;
 	a->guard = guard;
 	if (!guard)
 		return;

@@ -18,14 +18,15 @@ struct hg_answers;
  * Begins with what `file` (NULL: none is kept) holds of an agent before this one. now_s in all
  * calls: hg_uptime_ms() in seconds. NULL: no memory.
  */
-struct hg_answers *hg_answers_new(const struct hg_guard_ops *ops, const char *file, uint64_t now_s);
+struct hg_answers *hg_answers_new(const char *file, uint64_t now_s);
 /* The file is brought up to date; the guard keeps what it has. */
 void hg_answers_free(struct hg_answers *a);
 
 /* The names of another profile; NULL: none. */
 void hg_answers_set_profile(struct hg_answers *a, const struct hg_compiled *profile);
 /* The guard was attached, maybe anew: its map is made what the table says. NULL: there is none. */
-void hg_answers_set_guard(struct hg_answers *a, struct hg_guard *guard);
+void hg_answers_set_guard(struct hg_answers *a, const struct hg_guard_ops *ops,
+			  struct hg_guard *guard);
 
 /* The guard tells of an answer. */
 void hg_answers_take(struct hg_answers *a, const struct hg_answer_event *e, uint64_t now_s);

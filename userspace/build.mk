@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # The guard, for the agent and the command line.
 guard-srcs := $(addprefix userspace/,guard-common.c guard-conf.c guard-bpf.c guard-pins.c \
-	guard-programs.c guard-attach.c guard-maps.c guard-events.c)
-guard-libs := -lbpf -lnl-route-3 -lnl-3
+	guard-programs.c guard-attach.c guard-maps.c guard-events.c guard-probe.c guard-host.c)
+guard-libs := -lbpf -lnl-route-3 -lnl-genl-3 -lnl-3
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
+cflags-userspace/guard-probe := $(call pkg,cflags,libnl-genl-3.0)
 
 profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c profile-text.c \
 	profile-compile.c profile-sign.c)
@@ -34,7 +35,7 @@ agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c 
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
-	userspace/cmd_events.c userspace/guard-profile.c \
+	userspace/cmd_events.c userspace/cmd_probe.c userspace/guard-profile.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
 	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(mud-srcs) $(guard-srcs) \
 	$(capture-cmd-srcs),$(guard-libs) $(conf-libs) $(profile-libs) -lpcap))

@@ -18,8 +18,8 @@
 #include "../lib/alarm.h"
 #include "../lib/args.h"
 #include "guard-conf.h"
+#include "guard-host.h"
 
-static const struct hg_guard_ops *const host = &hg_guard_bpf;
 static const char *const news[] = { "none", "start", "more", "end" };
 
 struct events {
@@ -146,7 +146,8 @@ static void print_event(void *ctx, const struct hg_event *e)
 }
 
 /* Until enough were printed, or for so many milliseconds (-1: for ever). */
-static int follow(struct hg_guard *g, struct events *out, int64_t ms)
+static int follow(const struct hg_guard_ops *host, struct hg_guard *g, struct events *out,
+		  int64_t ms)
 {
 	struct pollfd fd = { .fd = host->event_fd(g), .events = POLLIN };
 	int64_t end = now_ms() + ms;
@@ -191,6 +192,7 @@ int hg_cmd_guard_events(void *ctx, int argc, char **argv)
 				 { .name = "time", .letter = 't', .values = &time_s, .max = 1 },
 				 { 0 } };
 	struct events out = { .left = ULONG_MAX };
+	const struct hg_guard_ops *host = NULL;
 	struct hg_guard *g = NULL;
 	unsigned long wait_s = 0;
 	char err[512] = "";
@@ -202,10 +204,12 @@ int hg_cmd_guard_events(void *ctx, int argc, char **argv)
 	    (time_s && whole(time_s, 1000000000, &wait_s)))
 		return usage();
 	out.json = cli->json || args[0].count;
-	ret = host->open(cli->conf.guard.pin_dir, &g, err, sizeof(err));
-	if (!ret)
-		ret = follow(g, &out, time_s ? (int64_t)wait_s * 1000 : -1);
-	host->close(g);
+	ret = hg_guard_open(cli->conf.guard.host, cli->conf.guard.pin_dir, &host, &g, err,
+			    sizeof(err));
+	if (!ret) {
+		ret = follow(host, g, &out, time_s ? (int64_t)wait_s * 1000 : -1);
+		host->close(g);
+	}
 	if (!ret)
 		return HG_EXIT_OK;
 	if (ret == -EBUSY)

@@ -15,11 +15,14 @@
 #include <time.h>
 #include <jansson.h>
 #include "cmd_events.h"
+#include "cmd_probe.h"
 #include "guard-conf.h"
+#include "guard-host.h"
 #include "guard-profile.h"
 #include "profile-sign.h"
 
-static const struct hg_guard_ops *const host = &hg_guard_bpf;
+/* Set when a guard is opened; a process opens one at most. */
+static const struct hg_guard_ops *host;
 static const char *const tables[3] = { "kept", "inside", "outside" };
 static const char *const states[] = { "opening", "established", "closing" };
 
@@ -35,6 +38,18 @@ static int failed_on_pinned(int ret, const char *what, const char *err)
 	int status = failed(ret, what, err);
 
 	return ret == -ENOENT ? HG_EXIT_UNAVAILABLE : status;
+}
+
+static int open_guard(const struct hg_agent_conf *conf, struct hg_guard **g, char *err,
+		      size_t err_size)
+{
+	return hg_guard_open(conf->guard.host, conf->guard.pin_dir, &host, g, err, err_size);
+}
+
+static void close_guard(struct hg_guard *g)
+{
+	if (g)
+		host->close(g);
 }
 
 static int usage(const char *what)
@@ -110,6 +125,7 @@ static int guard_on(void *ctx, int argc, char **argv)
 {
 	const struct hg_agent_conf *conf = ctx;
 	struct hg_guard_options o;
+	struct hg_guard_pick pick;
 	struct hg_guard *g = NULL;
 	char err[512] = "";
 	int ret = hg_guard_options_conf(&o, conf, err, sizeof(err));
@@ -123,12 +139,15 @@ static int guard_on(void *ctx, int argc, char **argv)
 		return HG_EXIT_CONFIG;
 	}
 	if (!ret)
-		ret = host->attach(&o, &g, err, sizeof(err));
-	if (!ret)
+		ret = hg_guard_attach(&o, &pick, &g, err, sizeof(err));
+	if (!ret) {
+		host = pick.ops;
 		ret = set_profile(g, conf);
-	host->close(g);
+	}
+	close_guard(g);
 	if (ret)
 		return failed(ret, "on", err);
+	printf("host %s: %s\n", host->name, pick.why);
 	for (size_t i = 0; i < o.n_interfaces; i++)
 		printf("%s: %s, %s\n", o.interfaces[i].name, hg_policy_name(o.config.policy),
 		       hg_guard_mode_name(o.interfaces[i].got));
@@ -143,7 +162,7 @@ static int guard_off(void *ctx, int argc, char **argv)
 
 	if (argc > 1)
 		return usage("off");
-	ret = host->detach(conf->guard.pin_dir, err, sizeof(err));
+	ret = hg_guard_detach(conf->guard.host, conf->guard.pin_dir, err, sizeof(err));
 	return ret ? failed_on_pinned(ret, "off", err) : HG_EXIT_OK;
 }
 
@@ -156,10 +175,11 @@ struct status {
 	enum hg_guard_clock clock;
 };
 
-static int status_read(const char *pin_dir, struct status *s, char *err, size_t err_size)
+static int status_read(const struct hg_agent_conf *conf, struct status *s, char *err,
+		       size_t err_size)
 {
 	struct hg_guard *g = NULL;
-	int ret = host->open(pin_dir, &g, err, err_size);
+	int ret = open_guard(conf, &g, err, err_size);
 
 	if (ret)
 		return ret;
@@ -201,6 +221,7 @@ static void counters_print(const struct status *s, bool drops)
 
 static void status_print(const struct status *s)
 {
+	printf("host     %s\n", host->name);
 	printf("policy   %s\n", hg_policy_name(s->config.policy));
 	printf("confine  %s\n", s->config.flags & HG_GUARD_CONFINE ? "yes" : "no");
 	printf("police   %s\n", s->config.flags & HG_GUARD_POLICE ? "yes" : "no");
@@ -266,7 +287,7 @@ static int guard_status(void *ctx, int argc, char **argv)
 
 	if (json < 0)
 		return usage("status [--json]");
-	ret = status_read(conf->guard.pin_dir, &s, err, sizeof(err));
+	ret = status_read(conf, &s, err, sizeof(err));
 	if (ret)
 		return failed_on_pinned(ret, "status", err);
 	if (json)
@@ -289,10 +310,10 @@ static int guard_policy(void *ctx, int argc, char **argv)
 	policy = argc == 2 ? hg_policy_parse(argv[1]) : -EINVAL;
 	if (policy < 0)
 		return usage("policy monitor|initiated|sealed");
-	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	ret = open_guard(conf, &g, err, sizeof(err));
 	if (!ret)
 		ret = host->set_policy(g, policy);
-	host->close(g);
+	close_guard(g);
 	return ret ? failed_on_pinned(ret, "policy", err) : HG_EXIT_OK;
 }
 
@@ -307,10 +328,10 @@ static int switch_flag(const struct hg_agent_conf *conf, int argc, char **argv, 
 		snprintf(form, sizeof(form), "%s yes|no", argv[0]);
 		return usage(form);
 	}
-	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	ret = open_guard(conf, &g, err, sizeof(err));
 	if (!ret)
 		ret = host->set_flag(g, flag, on);
-	host->close(g);
+	close_guard(g);
 	return ret ? failed_on_pinned(ret, argv[0], err) : HG_EXIT_OK;
 }
 
@@ -389,7 +410,7 @@ static int guard_flows(void *ctx, int argc, char **argv)
 		return usage("flows [--json]");
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	out.now = now.tv_sec;
-	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	ret = open_guard(conf, &g, err, sizeof(err));
 	if (ret)
 		return failed_on_pinned(ret, "flows", err);
 	out.list = json ? json_array() : NULL;
@@ -439,7 +460,7 @@ static int guard_names(void *ctx, int argc, char **argv)
 
 	if (json < 0)
 		return usage("names [--json]");
-	ret = host->open(conf->guard.pin_dir, &g, err, sizeof(err));
+	ret = open_guard(conf, &g, err, sizeof(err));
 	if (ret)
 		return failed_on_pinned(ret, "names", err);
 	list = json ? json_array() : NULL;
@@ -451,24 +472,6 @@ static int guard_names(void *ctx, int argc, char **argv)
 	}
 	json_decref(list);
 	return ret ? failed_on_pinned(ret, "names", err) : HG_EXIT_OK;
-}
-
-static int guard_probe(void *ctx, int argc, char **argv)
-{
-	const struct hg_agent_conf *conf = ctx;
-	struct hg_guard_options o;
-	char err[512] = "";
-	int ret;
-
-	if (argc > 1)
-		return usage("probe");
-	ret = hg_guard_options_conf(&o, conf, err, sizeof(err));
-	if (!ret)
-		ret = host->probe(&o, err, sizeof(err));
-	if (ret)
-		return failed(ret, "probe", err);
-	printf("%s: this kernel takes %s\n", host->name, o.object);
-	return HG_EXIT_OK;
 }
 
 const struct hg_subcommand hg_guard_subcommands[] = {
@@ -484,6 +487,7 @@ const struct hg_subcommand hg_guard_subcommands[] = {
 	{ "guard names", "[--json]", "addresses that DNS answers have named", guard_names },
 	{ "guard events", "[--json] [--count N] [--time SECONDS]",
 	  "new flows and scores, as the guard tells them", hg_cmd_guard_events },
-	{ "guard probe", "", "try whether this kernel takes the guard", guard_probe },
+	{ "guard probe", "[--json]",
+	  "what this kernel has for the guard, and which host it would be", hg_cmd_guard_probe },
 	{ 0 },
 };

@@ -264,11 +264,13 @@ static int start_events(struct hg_detect *d)
 	return 0;
 }
 
-void hg_detect_set_guard(struct hg_detect *d, struct hg_guard *guard)
+void hg_detect_set_guard(struct hg_detect *d, const struct hg_guard_ops *ops,
+			 struct hg_guard *guard)
 {
 	if (d->events)
 		event_free(d->events);
 	d->events = NULL;
+	d->o.ops = ops;
 	d->o.guard = guard;
 	d->last_ms = 0;
 	if (d->o.base && start_events(d))

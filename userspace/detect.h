@@ -38,8 +38,9 @@ void hg_detect_free(struct hg_detect *d);
  */
 int hg_detect_tick(struct hg_detect *d, uint64_t now_ms);
 
-/* The guard was attached anew. */
-void hg_detect_set_guard(struct hg_detect *d, struct hg_guard *guard);
+/* The guard was attached anew, maybe with another host. */
+void hg_detect_set_guard(struct hg_detect *d, const struct hg_guard_ops *ops,
+			 struct hg_guard *guard);
 
 /* Number of channels with an episode that lasts. */
 size_t hg_detect_episodes(const struct hg_detect *d);

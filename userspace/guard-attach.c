@@ -16,9 +16,6 @@
 #include <unistd.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <linux/if_arp.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -235,41 +232,6 @@ int hg_attachment_remove(const struct hg_pins *p, __u32 slot, struct hg_error *e
 	return hg_pins_record_write(p, slot, &a);
 }
 
-/* 0: Ethernet; 1: packets begin with the IP header; nothing else can be parsed. */
-static int link_type(struct hg_attach_run *r, const char *name)
-{
-	struct ifreq ifr = { 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int ret;
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	ret = fd < 0 || ioctl(fd, SIOCGIFHWADDR, &ifr) ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	if (ret)
-		return hg_error_set(r->error, ret, "interface %s: %s", name, strerror(-ret));
-	switch (ifr.ifr_hwaddr.sa_family) {
-	case ARPHRD_ETHER:
-		return 0;
-	case ARPHRD_NONE: /* tun, WireGuard */
-	case ARPHRD_PPP:
-	case ARPHRD_RAWIP: /* wwan */
-	case ARPHRD_TUNNEL:
-	case ARPHRD_TUNNEL6:
-	case ARPHRD_SIT:
-	case ARPHRD_IPGRE:
-	case ARPHRD_IP6GRE:
-		return 1;
-	case ARPHRD_LOOPBACK:
-		return hg_error_set(r->error, -EINVAL,
-				    "interface %s: the loopback is not guarded; leave it out",
-				    name);
-	}
-	return hg_error_set(r->error, -EOPNOTSUPP,
-			    "interface %s: link type %u is neither Ethernet nor plain IP", name,
-			    ifr.ifr_hwaddr.sa_family);
-}
-
 /* The record of the interface, or a free one. */
 static int find_slot(struct hg_attach_run *r, __u32 ifindex, struct hg_bpf_attachment *a)
 {
@@ -454,7 +416,7 @@ int hg_attachment_make(struct hg_attach_run *r, struct hg_guard_interface *i)
 		return hg_error_set(r->error, -ENODEV,
 				    "interface %s does not exist; attach again when it has come",
 				    i->name);
-	l3 = link_type(r, i->name);
+	l3 = hg_guard_link_type(i->name, r->error);
 	if (l3 < 0)
 		return l3;
 	if (l3 && i->wanted != HG_GUARD_AUTO && i->wanted != HG_GUARD_TC)

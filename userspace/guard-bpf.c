@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The BPF host of the guard: attach, adopt, open, detach. The agent and the command line call it
- * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c, guard-maps.c and
- * guard-events.c are its parts.
+ * through hg_guard_bpf; guard-pins.c, guard-programs.c, guard-attach.c, guard-maps.c,
+ * guard-events.c and guard-probe.c are its parts.
  *
  * attach() is one list of steps whatever is there already: load with the maps that fit, bring every
  * interface to these programs, write the configuration, start the timer, make the new pins the
@@ -21,38 +21,6 @@
 #include <sys/random.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-
-static int check_options(const struct hg_guard_options *o, struct hg_error *e)
-{
-	if (!o->n_interfaces || o->n_interfaces > HG_GUARD_INTERFACES_MAX)
-		return hg_error_set(e, -EINVAL, "%zu interfaces to guard; 1 to %d are possible",
-				    o->n_interfaces, HG_GUARD_INTERFACES_MAX);
-	if (!hg_policy_name(o->config.policy))
-		return hg_error_set(e, -EINVAL, "policy %u does not exist", o->config.policy);
-	if (!o->flows_kept || !o->flows_inside || !o->flows_outside)
-		return hg_error_set(e, -EINVAL, "a flow table of size 0 can hold no flow");
-	for (size_t i = 0; i < o->n_interfaces; i++) {
-		if (!hg_guard_mode_name(o->interfaces[i].wanted))
-			return hg_error_set(e, -EINVAL, "mode %u does not exist",
-					    o->interfaces[i].wanted);
-		for (size_t j = 0; j < i; j++)
-			if (!strcmp(o->interfaces[i].name, o->interfaces[j].name))
-				return hg_error_set(e, -EINVAL, "interface %s is named twice",
-						    o->interfaces[i].name);
-	}
-	return 0;
-}
-
-static int probe(const struct hg_guard_options *o, char *err, size_t err_size)
-{
-	struct hg_error e = { err, err_size };
-	struct hg_bpf_programs b;
-	int ret = hg_programs_load(&b, o, NULL, &e);
-
-	if (!ret)
-		hg_programs_close(&b);
-	return ret;
-}
 
 /*
  * A guard that looks at these maps; the descriptors are duplicates. close_prog is -1 if the kernel
@@ -217,7 +185,7 @@ static int attach(struct hg_guard_options *o, struct hg_guard **guard, char *err
 	struct hg_guard_options made = *o;
 	struct hg_error e = { err, err_size };
 	struct hg_pins p;
-	int ret = check_options(o, &e);
+	int ret = hg_guard_options_check(o, &e);
 
 	if (ret)
 		return ret;
@@ -301,7 +269,7 @@ static int interfaces(struct hg_guard *g, struct hg_guard_interface *list, size_
 
 const struct hg_guard_ops hg_guard_bpf = {
 	.name = "bpf",
-	.probe = probe,
+	.probe = hg_bpf_probe,
 	.attach = attach,
 	.open = open_pinned,
 	.close = hg_guard_free,

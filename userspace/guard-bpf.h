@@ -18,17 +18,7 @@
 #define HG_USERSPACE_GUARD_BPF_H
 
 #include <limits.h>
-#include "guard.h"
-
-/* Why something failed, in words, for the person who reads the message. */
-struct hg_error {
-	char *text;
-	size_t size;
-};
-
-/* Writes the words and returns ret, so that a caller can `return hg_error_set(...)`. */
-int hg_error_set(struct hg_error *e, int ret, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+#include "guard-common.h"
 
 /* What libbpf said last, "" if nothing since the last reset. */
 const char *hg_libbpf_said(void);
@@ -104,6 +94,8 @@ struct hg_pins {
  */
 int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error *e);
 void hg_pins_unlock(struct hg_pins *p);
+/* Whether `dir` could be made, being on a bpffs. */
+int hg_pins_check(const char *dir, struct hg_error *e);
 
 /* PIN_DIR/SUB/NAME SUFFIX into a buffer of PATH_MAX bytes. */
 char *hg_pins_path(const struct hg_pins *p, char *buf, const char *sub, const char *name,
@@ -151,6 +143,8 @@ struct hg_bpf_programs {
 int hg_programs_load(struct hg_bpf_programs *b, const struct hg_guard_options *o,
 		     const struct hg_pins *p, struct hg_error *e);
 void hg_programs_close(struct hg_bpf_programs *b);
+/* Whether the kernel has compiled it to instructions of the processor. */
+bool hg_program_jited(int fd);
 /* Starts the timer, or gives the one that runs this code; no timer is no error. */
 int hg_programs_start(const int progs[HG_PROGS], struct hg_error *e);
 
@@ -229,6 +223,10 @@ int hg_maps_rematch(struct hg_guard *g);
 /* Writes o->config and o->trusted; keeps seed, generation and counts of a guard that runs. */
 int hg_maps_configure(const int maps[HG_MAPS], const struct hg_guard_options *o, bool fresh,
 		      struct hg_error *e);
+
+/* ---- what this kernel has for it (guard-probe.c) */
+
+void hg_bpf_probe(const struct hg_guard_options *o, struct hg_guard_report *r);
 
 /* ---- seconds and events of an open guard (guard-events.c) */
 

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * What every host of the guard shares: the words for reasons, policies and modes, and the values a
- * guard has when nobody says otherwise. The agent and the command line print and parse with it.
+ * What every host of the guard shares: the words for reasons, policies and modes, the values a guard
+ * has when nobody says otherwise, and what is checked of options before a kernel sees them. The
+ * agent and the command line print and parse with it.
  */
-#include "guard.h"
+#include "guard-common.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
+#include <linux/if_arp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -41,6 +50,11 @@ static const char *const policies[] = {
 	[HG_POLICY_SEALED] = "sealed",
 };
 
+static const char *const hosts[] = {
+	[HG_HOST_AUTO] = "auto",
+	[HG_HOST_BPF] = "bpf",
+};
+
 static const char *const modes[] = {
 	[HG_GUARD_AUTO] = "auto",
 	[HG_GUARD_NATIVE] = "native",
@@ -70,6 +84,11 @@ int hg_policy_parse(const char *name)
 		if (!strcmp(name, policies[i]))
 			return i;
 	return -EINVAL;
+}
+
+const char *hg_guard_host_name(unsigned int host)
+{
+	return host < COUNT(hosts) ? hosts[host] : NULL;
 }
 
 const char *hg_guard_mode_name(unsigned int mode)
@@ -105,4 +124,139 @@ void hg_guard_options_init(struct hg_guard_options *o)
 	/* Never blocks at the time a daemon starts; if it fails, seed 0 is replaced by attach(). */
 	if (getrandom(&o->config.seed, sizeof(o->config.seed), GRND_NONBLOCK) < 0)
 		o->config.seed = 0;
+}
+
+int hg_error_set(struct hg_error *e, int ret, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (e && e->text && e->size) {
+		va_start(ap, fmt);
+		vsnprintf(e->text, e->size, fmt, ap);
+		va_end(ap);
+	}
+	return ret;
+}
+
+void hg_guard_fact(struct hg_guard_report *r, const char *name, bool good, const char *fmt, ...)
+{
+	struct hg_guard_fact *f;
+	va_list ap;
+
+	if (r->n_facts == HG_GUARD_FACTS_MAX)
+		return;
+	f = &r->facts[r->n_facts++];
+	f->good = good;
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	va_start(ap, fmt);
+	vsnprintf(f->text, sizeof(f->text), fmt, ap);
+	va_end(ap);
+}
+
+int hg_guard_options_check(const struct hg_guard_options *o, struct hg_error *e)
+{
+	if (!o->n_interfaces || o->n_interfaces > HG_GUARD_INTERFACES_MAX)
+		return hg_error_set(e, -EINVAL, "%zu interfaces to guard; 1 to %d are possible",
+				    o->n_interfaces, HG_GUARD_INTERFACES_MAX);
+	if (!hg_policy_name(o->config.policy))
+		return hg_error_set(e, -EINVAL, "policy %u does not exist", o->config.policy);
+	if (!o->flows_kept || !o->flows_inside || !o->flows_outside)
+		return hg_error_set(e, -EINVAL, "a flow table of size 0 can hold no flow");
+	for (size_t i = 0; i < o->n_interfaces; i++) {
+		if (!hg_guard_mode_name(o->interfaces[i].wanted))
+			return hg_error_set(e, -EINVAL, "mode %u does not exist",
+					    o->interfaces[i].wanted);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(o->interfaces[i].name, o->interfaces[j].name))
+				return hg_error_set(e, -EINVAL, "interface %s is named twice",
+						    o->interfaces[i].name);
+	}
+	return 0;
+}
+
+int hg_guard_link_type(const char *name, struct hg_error *e)
+{
+	struct ifreq ifr = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int ret;
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	ret = fd < 0 || ioctl(fd, SIOCGIFHWADDR, &ifr) ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (ret)
+		return hg_error_set(e, ret, "interface %s: %s", name, strerror(-ret));
+	switch (ifr.ifr_hwaddr.sa_family) {
+	case ARPHRD_ETHER:
+		return 0;
+	case ARPHRD_NONE: /* tun, WireGuard */
+	case ARPHRD_PPP:
+	case ARPHRD_RAWIP: /* wwan */
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		return 1;
+	case ARPHRD_LOOPBACK:
+		return hg_error_set(e, -EINVAL,
+				    "interface %s: the loopback is not guarded; leave it out",
+				    name);
+	}
+	return hg_error_set(e, -EOPNOTSUPP,
+			    "interface %s: link type %u is neither Ethernet nor plain IP", name,
+			    ifr.ifr_hwaddr.sa_family);
+}
+
+int hg_prefix_parse(const char *text, struct hg_prefix *prefix)
+{
+	char addr[INET6_ADDRSTRLEN];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	unsigned long len;
+	char *end;
+	int v4;
+
+	if (n >= sizeof(addr))
+		return -EINVAL;
+	memcpy(addr, text, n);
+	addr[n] = '\0';
+	*prefix = (struct hg_prefix){ .addr.a[2] = htonl(0xffff) };
+	v4 = inet_pton(AF_INET, addr, &prefix->addr.a[3]) == 1;
+	if (!v4 && inet_pton(AF_INET6, addr, &prefix->addr) != 1)
+		return -EINVAL;
+	len = v4 ? 32 : 128;
+	if (slash) {
+		unsigned long max = len;
+
+		if (slash[1] < '0' || slash[1] > '9')
+			return -EINVAL;
+		len = strtoul(slash + 1, &end, 10);
+		if (*end || len > max)
+			return -EINVAL;
+	}
+	prefix->length = len + (v4 ? 96 : 0);
+	/* The same prefix must be the same key whatever its host bits were. */
+	for (unsigned int bit = prefix->length; bit < 128; bit++)
+		prefix->addr.a[bit / 32] &= htonl(~(0x80000000u >> bit % 32));
+	return 0;
+}
+
+struct hg_prefix *hg_guard_trusted(const struct hg_guard_options *o, int *ret, struct hg_error *e)
+{
+	struct hg_prefix *list = calloc(o->n_trusted + 1, sizeof(*list));
+
+	*ret = list ? 0 : -ENOMEM;
+	for (size_t i = 0; !*ret && i < o->n_trusted; i++) {
+		*ret = hg_prefix_parse(o->trusted[i], &list[i]);
+		if (*ret)
+			hg_error_set(e, *ret,
+				     "trusted: '%s' is not a prefix; write for example "
+				     "192.168.7.0/24 or fd00:7::/64",
+				     o->trusted[i]);
+	}
+	if (!*ret)
+		return list;
+	free(list);
+	return NULL;
 }

@@ -45,6 +45,7 @@ int hg_guard_options_conf(struct hg_guard_options *o, const struct hg_agent_conf
 	struct hg_guard_options made;
 
 	hg_guard_options_init(&made);
+	made.host = conf->guard.host;
 	made.pin_dir = conf->guard.pin_dir;
 	made.object = conf->guard.object;
 	for (size_t i = 0; i < names->count && i < HG_GUARD_INTERFACES_MAX; i++) {

@@ -197,40 +197,6 @@ int hg_maps_get_bounds(struct hg_guard *g, struct hg_bounds by_channel[static HG
 	return ret;
 }
 
-static int trusted_parse(const char *text, struct hg_prefix *key)
-{
-	char addr[INET6_ADDRSTRLEN];
-	const char *slash = strchr(text, '/');
-	size_t n = slash ? (size_t)(slash - text) : strlen(text);
-	unsigned long len;
-	char *end;
-	int v4;
-
-	if (n >= sizeof(addr))
-		return -EINVAL;
-	memcpy(addr, text, n);
-	addr[n] = '\0';
-	*key = (struct hg_prefix){ .addr.a[2] = htonl(0xffff) };
-	v4 = inet_pton(AF_INET, addr, &key->addr.a[3]) == 1;
-	if (!v4 && inet_pton(AF_INET6, addr, &key->addr) != 1)
-		return -EINVAL;
-	len = v4 ? 32 : 128;
-	if (slash) {
-		unsigned long max = len;
-
-		if (slash[1] < '0' || slash[1] > '9')
-			return -EINVAL;
-		len = strtoul(slash + 1, &end, 10);
-		if (*end || len > max)
-			return -EINVAL;
-	}
-	key->length = len + (v4 ? 96 : 0);
-	/* The same prefix must be the same key whatever its host bits were. */
-	for (unsigned int bit = key->length; bit < 128; bit++)
-		key->addr.a[bit / 32] &= htonl(~(0x80000000u >> bit % 32));
-	return 0;
-}
-
 static int trusted_add(int fd, const struct hg_prefix *keys, size_t n)
 {
 	const __u8 value = 1;
@@ -281,18 +247,10 @@ int hg_maps_configure(const int maps[HG_MAPS], const struct hg_guard_options *o,
 		      struct hg_error *e)
 {
 	struct hg_guard_config c = o->config, was = { 0 };
-	struct hg_prefix *keys = calloc(o->n_trusted + 1, sizeof(*keys));
-	int ret = keys ? 0 : -ENOMEM;
+	int ret = 0;
+	struct hg_prefix *keys = hg_guard_trusted(o, &ret, e);
 
-	for (size_t i = 0; !ret && i < o->n_trusted; i++) {
-		ret = trusted_parse(o->trusted[i], &keys[i]);
-		if (ret)
-			hg_error_set(e, ret,
-				     "trusted: '%s' is not a prefix; write for example "
-				     "192.168.7.0/24 or fd00:7::/64",
-				     o->trusted[i]);
-	}
-	if (!ret)
+	if (keys)
 		ret = fresh ? 0 : config_read(maps, &was);
 	if (ret)
 		goto out;

@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,18 +30,6 @@
 
 static const char *const subs[] = { "links", "programs", "maps" };
 #define SUBS (sizeof(subs) / sizeof(subs[0]))
-
-int hg_error_set(struct hg_error *e, int ret, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (e && e->text && e->size) {
-		va_start(ap, fmt);
-		vsnprintf(e->text, e->size, fmt, ap);
-		va_end(ap);
-	}
-	return ret;
-}
 
 char *hg_pins_path(const struct hg_pins *p, char *buf, const char *sub, const char *name,
 		   const char *suffix)
@@ -100,17 +87,16 @@ static int state_open(struct hg_pins *p, bool make, struct hg_error *e)
 	return 0;
 }
 
-static int make_directories(struct hg_pins *p, struct hg_error *e)
+int hg_pins_check(const char *dir, struct hg_error *e)
 {
-	char parent[sizeof(p->dir)], path[PATH_MAX];
+	char parent[sizeof(((struct hg_pins *)NULL)->dir)];
 	struct statfs fs;
 	char *slash;
 
-	strcpy(parent, p->dir);
+	snprintf(parent, sizeof(parent), "%s", dir);
 	slash = strrchr(parent, '/');
 	if (!slash || slash == parent)
-		return hg_error_set(e, -EINVAL, "%s: pin_dir must be a directory on a bpffs",
-				    p->dir);
+		return hg_error_set(e, -EINVAL, "%s: pin_dir must be a directory on a bpffs", dir);
 	*slash = '\0';
 	if (statfs(parent, &fs))
 		return hg_error_set(e, -errno, "%s: %s", parent, strerror(errno));
@@ -118,6 +104,16 @@ static int make_directories(struct hg_pins *p, struct hg_error *e)
 		return hg_error_set(e, -EINVAL,
 				    "%s is not on a bpffs; mount one: mount -t bpf bpf %s", parent,
 				    parent);
+	return 0;
+}
+
+static int make_directories(struct hg_pins *p, struct hg_error *e)
+{
+	char path[PATH_MAX];
+	int ret = hg_pins_check(p->dir, e);
+
+	if (ret)
+		return ret;
 	if (!mkdir(p->dir, 0700))
 		p->made = true;
 	else if (errno != EEXIST)

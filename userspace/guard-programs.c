@@ -193,6 +193,14 @@ static int prog_info(int fd, struct bpf_prog_info *info, __u32 maps[PROG_MAPS_MA
 	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
 }
 
+bool hg_program_jited(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.jited_prog_len;
+}
+
 /* Also if both are missing. */
 static bool same_program(int a, int b)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guard as the agent and the command line see it. One behaviour, several hosts: each host (BPF
- * now, the netfilter module later) fills one struct hg_guard_ops.
+ * programs, the netfilter module) fills one struct hg_guard_ops; guard-host.h chooses among them.
  *
- * The guard lives in the kernel, pinned below `pin_dir`, and outlives whoever attached it.
- * hg_guard_attach() on a running guard adopts it: flows and counters stay, programs are replaced in
- * place if they differ, and at no moment is an interface without a program.
+ * The guard lives in the kernel and outlives whoever attached it: BPF pinned below `pin_dir`, the
+ * module in the network namespace. attach() on a running guard adopts it: flows and counters stay,
+ * BPF programs are replaced in place if they differ, and at no moment is an interface unguarded.
  */
 #ifndef HG_USERSPACE_GUARD_H
 #define HG_USERSPACE_GUARD_H
@@ -15,6 +15,9 @@
 #include "../include/uapi/heliograph.h"
 
 #define HG_GUARD_INTERFACES_MAX 16
+
+/* Which host is wanted; the same order as the words of hg_guard_host_name(). */
+enum hg_guard_host { HG_HOST_AUTO, HG_HOST_BPF };
 
 /* Where inbound packets are seen, per interface. */
 enum hg_guard_mode {
@@ -31,6 +34,7 @@ struct hg_guard_interface {
 };
 
 struct hg_guard_options {
+	int host;	     /* enum hg_guard_host; hosts themselves do not look at it */
 	const char *pin_dir; /* on a bpffs; made if its parent is one */
 	const char *object;  /* BPF object file */
 	struct hg_guard_interface interfaces[HG_GUARD_INTERFACES_MAX];
@@ -53,13 +57,31 @@ enum hg_guard_clock {
 	HG_CLOCK_AGENT,	  /* this kernel takes none: close_seconds() */
 };
 
-struct hg_guard;
+#define HG_GUARD_FACTS_MAX (16 + HG_GUARD_INTERFACES_MAX)
+
+/* One thing that a host looks at in a kernel. */
+struct hg_guard_fact {
+	char name[24]; /* "jit"; an interface's name */
+	bool good;
+	char text[256];
+};
+
+/* What a host finds when it looks whether it can guard here. */
+struct hg_guard_report {
+	int ret;       /* 0: it can; else -errno */
+	bool whole;    /* and at its full speed, and scores with nobody running */
+	char why[256]; /* one clause about ret and whole */
+	struct hg_guard_fact facts[HG_GUARD_FACTS_MAX];
+	size_t n_facts;
+};
+
+struct hg_guard; /* of the host that made it; each has its own */
 
 struct hg_guard_ops {
 	const char *name; /* "bpf" */
 
-	/* 0 if this host can guard here, else -errno with the reason in err. */
-	int (*probe)(const struct hg_guard_options *o, char *err, size_t err_size);
+	/* Looks, without touching an interface or a guard that runs. */
+	void (*probe)(const struct hg_guard_options *o, struct hg_guard_report *r);
 
 	/*
 	 * Attach to all interfaces of *o (got and ifindex are filled in), or adopt what is pinned
@@ -141,6 +163,7 @@ extern const struct hg_guard_ops hg_guard_bpf;
 
 /* "no-flow", "malformed", ...; NULL past the end. */
 const char *hg_reason_name(unsigned int reason);
+const char *hg_guard_host_name(unsigned int host);
 const char *hg_policy_name(unsigned int policy);
 int hg_policy_parse(const char *name); /* or -EINVAL */
 const char *hg_guard_mode_name(unsigned int mode);

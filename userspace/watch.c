@@ -19,6 +19,7 @@
 #include "answers.h"
 #include "detect.h"
 #include "guard-conf.h"
+#include "guard-host.h"
 #include "guard-profile.h"
 #include "model.h"
 #include "profile-compile.h"
@@ -31,11 +32,10 @@
 #define COLLECTOR_KNOWN_S 600 /* then its name is resolved again */
 #define RESOLVED_MAX HG_ADDRESSES_MAX
 
-static const struct hg_guard_ops *const host = &hg_guard_bpf;
-
 struct hg_watch {
 	struct hg_agent *agent;
-	struct hg_guard *guard; /* NULL: not attached */
+	const struct hg_guard_ops *host; /* of guard */
+	struct hg_guard *guard;		 /* NULL: not attached */
 	char guard_error[256];
 	struct hg_profile *source;
 	struct hg_compiled *profile; /* of it, for this guard; NULL: none */
@@ -92,9 +92,9 @@ static void update_peers(struct hg_watch *w, bool anyway)
 		n = add_peer(peers, n, &w->collector, IPPROTO_UDP, HG_PEER_COLLECTOR);
 	if (!anyway && n == w->n_peers && !memcmp(peers, w->peers, n * sizeof(*peers)))
 		return;
-	ret = host->set_profile(w->guard, peers, n, w->profile ? w->profile->rules : NULL,
-				w->profile ? w->profile->n_rules : 0,
-				w->profile ? w->profile->bounds : NULL);
+	ret = w->host->set_profile(w->guard, peers, n, w->profile ? w->profile->rules : NULL,
+				   w->profile ? w->profile->n_rules : 0,
+				   w->profile ? w->profile->bounds : NULL);
 	if (ret) {
 		hg_error("guard: peers and profile not set: %s", strerror(-ret));
 		return;
@@ -105,37 +105,49 @@ static void update_peers(struct hg_watch *w, bool anyway)
 
 static int start_detector(struct hg_watch *w);
 
+/* The guard that was there before, if any, is this one in an older form. */
+static void take_guard(struct hg_watch *w, const struct hg_guard_ops *ops, struct hg_guard *g)
+{
+	if (ops->clock(g) == HG_CLOCK_AGENT &&
+	    (!w->guard || w->host->clock(w->guard) != HG_CLOCK_AGENT))
+		hg_warn("guard: this kernel takes no timer: what the device does is scored only "
+			"while the agent runs");
+	if (w->guard)
+		w->host->close(w->guard);
+	w->host = ops;
+	w->guard = g;
+	if (w->detect)
+		hg_detect_set_guard(w->detect, ops, g);
+}
+
 static int attach(struct hg_watch *w, char *err, size_t err_size)
 {
+	const struct hg_guard_ops *before = w->host;
 	struct hg_guard_options o;
+	struct hg_guard_pick pick;
 	struct hg_guard *g;
 	int ret = hg_guard_options_conf(&o, &w->agent->conf, err, err_size);
 
 	if (!ret)
-		ret = host->attach(&o, &g, err, err_size);
+		ret = hg_guard_attach(&o, &pick, &g, err, err_size);
 	if (ret)
 		return ret;
-	ret = w->profile ? hg_guard_compile(host, g, w->source, w->profile) : 0;
+	ret = w->profile ? hg_guard_compile(pick.ops, g, w->source, w->profile) : 0;
 	if (ret) {
-		host->close(g);
+		pick.ops->close(g);
 		return ret;
 	}
 	if (w->answers)
 		hg_answers_set_profile(w->answers, w->profile);
-	if (host->clock(g) == HG_CLOCK_AGENT &&
-	    (!w->guard || host->clock(w->guard) != HG_CLOCK_AGENT))
-		hg_warn("guard: this kernel takes no timer: what the device does is scored only "
-			"while the agent runs");
-	host->close(w->guard);
-	w->guard = g;
-	if (w->detect)
-		hg_detect_set_guard(w->detect, g);
+	take_guard(w, pick.ops, g);
+	if (w->host != before)
+		hg_info("guard: host %s: %s", w->host->name, pick.why);
 	for (size_t i = 0; i < o.n_interfaces; i++)
 		hg_info("guard: %s: %s, %s", o.interfaces[i].name, hg_policy_name(o.config.policy),
 			hg_guard_mode_name(o.interfaces[i].got));
 	update_peers(w, true);
 	if (w->answers)
-		hg_answers_set_guard(w->answers, g);
+		hg_answers_set_guard(w->answers, w->host, g);
 	return 0;
 }
 
@@ -155,8 +167,8 @@ static bool is_attached(struct hg_watch *w)
 	const struct hg_conf_list *names = &w->agent->conf.guard.interfaces;
 	size_t n = 0;
 
-	if (!w->guard || host->interfaces(w->guard, list, &n) ||
-	    host->clock(w->guard) == HG_CLOCK_STOPPED)
+	if (!w->guard || w->host->interfaces(w->guard, list, &n) ||
+	    w->host->clock(w->guard) == HG_CLOCK_STOPPED)
 		return false;
 	for (size_t i = 0; i < names->count; i++) {
 		unsigned int ifindex = if_nametoindex(names->items[i]);
@@ -344,8 +356,7 @@ static int start_answers(struct hg_watch *w)
 	char file[4096];
 	int n = snprintf(file, sizeof(file), "%s.names", w->agent->conf.agent.socket);
 
-	w->answers = hg_answers_new(host, n < (int)sizeof(file) ? file : NULL,
-				    hg_uptime_ms() / 1000);
+	w->answers = hg_answers_new(n < (int)sizeof(file) ? file : NULL, hg_uptime_ms() / 1000);
 	if (!w->answers)
 		return -ENOMEM;
 	hg_answers_set_profile(w->answers, w->profile);
@@ -356,7 +367,7 @@ static int start_detector(struct hg_watch *w)
 {
 	struct hg_detect_options o = {
 		.base = w->agent->base,
-		.ops = host,
+		.ops = w->host,
 		.guard = w->guard,
 		.alarm = on_alarm,
 		.answer = on_dns_answer,
@@ -505,7 +516,8 @@ void hg_watch_free(struct hg_watch *w)
 		event_free(w->links);
 	if (w->link_fd >= 0)
 		close(w->link_fd);
-	host->close(w->guard);
+	if (w->guard)
+		w->host->close(w->guard);
 	free(w->source);
 	free(w->profile);
 	free(w);
@@ -538,7 +550,7 @@ static json_t *interfaces_json(struct hg_watch *w)
 	json_t *all = json_array();
 	size_t n = 0;
 
-	if (host->interfaces(w->guard, list, &n))
+	if (w->host->interfaces(w->guard, list, &n))
 		n = 0;
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(all, json_pack("{s:s, s:s, s:b}", "name", list[i].name,
@@ -555,7 +567,8 @@ json_t *hg_watch_guard_status(struct hg_watch *w)
 
 	if (!w || !w->agent->conf.guard.interfaces.count)
 		return json_null();
-	if (!w->guard || host->get_config(w->guard, &config) || host->counters(w->guard, counters))
+	if (!w->guard || w->host->get_config(w->guard, &config) ||
+	    w->host->counters(w->guard, counters))
 		return json_pack("{s:s}", "error",
 				 w->guard_error[0] ? w->guard_error : "cannot be read");
 	reasons = json_object();
@@ -566,11 +579,11 @@ json_t *hg_watch_guard_status(struct hg_watch *w)
 		else if (i != HG_PASS_OUT)
 			passed += counters[i];
 	}
-	return json_pack("{s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:o, s:s}", "policy",
-			 hg_policy_name(config.policy), "confine", config.flags & HG_GUARD_CONFINE,
-			 "police", config.flags & HG_GUARD_POLICE, "interfaces", interfaces_json(w),
-			 "passed", (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons",
-			 reasons, "episodes",
+	return json_pack("{s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:o, s:s}", "host",
+			 w->host->name, "policy", hg_policy_name(config.policy), "confine",
+			 config.flags & HG_GUARD_CONFINE, "police", config.flags & HG_GUARD_POLICE,
+			 "interfaces", interfaces_json(w), "passed", (json_int_t)passed, "dropped",
+			 (json_int_t)dropped, "reasons", reasons, "episodes",
 			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "names",
 			 w->answers ? hg_answers_status(w->answers) : json_null(), "error",
 			 w->guard_error);

@@ -128,10 +128,10 @@ static long long counted(const struct hg_answers *a, const char *what)
 
 static struct hg_answers *start(const char *path)
 {
-	struct hg_answers *a = hg_answers_new(&fake, path, 1000);
+	struct hg_answers *a = hg_answers_new(path, 1000);
 
 	hg_answers_set_profile(a, &profile);
-	hg_answers_set_guard(a, &guard);
+	hg_answers_set_guard(a, &fake, &guard);
 	return a;
 }
 
@@ -195,20 +195,20 @@ static void check_guard(void)
 	struct hg_bound odd = { .channels = 1ull << 40, .flags = HG_BOUND_NAMED };
 	struct hg_addr addr;
 
-	hg_answers_set_guard(a, NULL);
+	hg_answers_set_guard(a, &fake, NULL);
 	take(a, "a.test", "192.0.2.1", 300, 1000);
 	is_int(channels("192.0.2.1"), -1, "without a guard nothing is written");
 	hg_addr_parse("192.0.2.77", &addr);
 	fake_set_bound(&guard, &addr, &odd);
 	hg_addr_parse("192.0.2.1", &addr);
 	fake_set_bound(&guard, &addr, &odd);
-	hg_answers_set_guard(a, &guard);
+	hg_answers_set_guard(a, &fake, &guard);
 	is_int(channels("192.0.2.77"), -1, "a guard is told to forget what others wrote");
 	is_int(channels("192.0.2.1"), 2, "and what holds");
 	guard.broken = -E2BIG;
 	take(a, "a.test", "192.0.2.3", 300, 1000);
 	guard.broken = 0;
-	hg_answers_set_guard(a, &guard);
+	hg_answers_set_guard(a, &fake, &guard);
 	is_int(channels("192.0.2.3"), 2, "what it refused it gets the next time");
 	profile.names[0].channels = 4;
 	hg_answers_set_profile(a, &profile);

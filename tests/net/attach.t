@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Attaching is all or nothing, says what is wrong, and spares what belongs to others."""
+import json
 import os
 import subprocess
 import sys
@@ -152,14 +153,32 @@ def settings(tap, w):
     p = guard("policy", "open", check=False)
     tap.ok(p.returncode == EXIT_USAGE and "monitor|initiated|sealed" in p.stderr,
            "an unknown policy is refused", p.stderr)
-    tap.equal(guard("probe").returncode, 0, "probe finds that this kernel takes the guard")
     guard.off()
+
+
+def probe(tap, w):
+    before = state(w)
+    found = json.loads(w.guard("auto")("probe", "--json").stdout)
+    facts = found["hosts"]["bpf"]["facts"]
+    tap.ok(found["chosen"] == "bpf" and found["hosts"]["bpf"]["whole"],
+           "probe chooses BPF on a kernel that has all for it", found)
+    tap.ok(all(facts[f]["good"] for f in ("programs", "jit", "timer", "xdp generic", "tc", "bpffs",
+                                          "d0")) and "native" in facts["d0"]["text"],
+           "and says what it found, the interface's XDP too", facts)
+    tap.equal(state(w), before, "without touching the interface")
+    p = w.guard("auto", object="/nowhere.o")("probe", check=False)
+    tap.ok(p.returncode == EXIT_FAILED and "cannot read /nowhere.o" in p.stderr and
+           "chosen: none" in p.stdout, "it fails, and says why, where no host can guard", p.stderr)
+    p = w.guard("auto", interface="nothere")("probe")
+    tap.ok("nothere" in p.stdout and "does not exist" in p.stdout,
+           "an interface that will come is no obstacle", p.stdout)
 
 
 def main():
     tap = Tap()
     w = World()
-    for part in (bad_requests, refused_while_on, others, at_once, changes_of_interfaces, settings):
+    for part in (bad_requests, refused_while_on, others, at_once, changes_of_interfaces, settings,
+                 probe):
         part(tap, w)
     w.close()
     tap.equal(w.leftovers(), [], "everything created was destroyed")

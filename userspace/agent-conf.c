@@ -16,7 +16,7 @@
 #define WEEK_MS (7 * DAY_MS)
 
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
-static const char *const guard_hosts[] = { "auto", "bpf", NULL };
+static const char *const guard_hosts[] = { "auto", "bpf", "module", NULL };
 static const char *const guard_modes[] = { "auto", "native", "generic", "tc", NULL };
 static const char *const guard_policies[] = { "monitor", "initiated", "sealed", NULL };
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 # The guard, for the agent and the command line.
 guard-srcs := $(addprefix userspace/,guard-common.c guard-conf.c guard-bpf.c guard-pins.c \
-	guard-programs.c guard-attach.c guard-maps.c guard-events.c guard-probe.c guard-host.c)
+	guard-programs.c guard-attach.c guard-maps.c guard-events.c guard-probe.c guard-host.c guard-kmod.c \
+	guard-kmod-events.c guard-kmod-probe.c guard-netlink.c)
 guard-libs := -lbpf -lnl-route-3 -lnl-genl-3 -lnl-3
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
-cflags-userspace/guard-probe := $(call pkg,cflags,libnl-genl-3.0)
+$(foreach f,guard-probe guard-kmod guard-kmod-events guard-kmod-probe guard-netlink,\
+	$(eval cflags-userspace/$(f) := $(call pkg,cflags,libnl-genl-3.0)))
 
 profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c profile-text.c \
 	profile-compile.c profile-sign.c)

@@ -128,6 +128,25 @@ static void print_score(const struct hg_score_event *e, bool json)
 	}
 }
 
+static void print_distress(const struct hg_distress_event *e, bool json)
+{
+	char to[INET6_ADDRSTRLEN];
+	json_t *o;
+
+	hg_addr_print(&e->to, to);
+	if (!json) {
+		printf("%.3f distress: the agent is silent: datagram %u to %s %u: %s\n",
+		       seconds(&e->head), e->times, to, ntohs(e->port),
+		       e->error ? strerror(-e->error) : "sent");
+		return;
+	}
+	o = head_json(&e->head, "distress");
+	json_object_update_new(o, json_pack("{s:s, s:i, s:i, s:i, s:i}", "to", to, "port",
+					    ntohs(e->port), "times", e->times, "error", e->error,
+					    "next", e->next_s));
+	print_json(o);
+}
+
 static void print_event(void *ctx, const struct hg_event *e)
 {
 	struct events *out = ctx;
@@ -139,6 +158,8 @@ static void print_event(void *ctx, const struct hg_event *e)
 		print_flow((const struct hg_flow_event *)e, out->json);
 	else if (e->type == HG_EVENT_SCORE)
 		print_score((const struct hg_score_event *)e, out->json);
+	else if (e->type == HG_EVENT_DISTRESS)
+		print_distress((const struct hg_distress_event *)e, out->json);
 	else if (out->json)
 		print_json(head_json(e, "other"));
 	else

@@ -11,6 +11,7 @@
 #include <net/if.h>
 #include <linux/if_arp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,13 +54,12 @@ static const char *const policies[] = {
 static const char *const hosts[] = {
 	[HG_HOST_AUTO] = "auto",
 	[HG_HOST_BPF] = "bpf",
+	[HG_HOST_MODULE] = "module",
 };
 
 static const char *const modes[] = {
-	[HG_GUARD_AUTO] = "auto",
-	[HG_GUARD_NATIVE] = "native",
-	[HG_GUARD_GENERIC] = "generic",
-	[HG_GUARD_TC] = "tc",
+	[HG_GUARD_AUTO] = "auto", [HG_GUARD_NATIVE] = "native",	 [HG_GUARD_GENERIC] = "generic",
+	[HG_GUARD_TC] = "tc",	  [HG_GUARD_HOOK] = "netfilter",
 };
 
 static const char *const clocks[] = {
@@ -163,7 +163,7 @@ int hg_guard_options_check(const struct hg_guard_options *o, struct hg_error *e)
 	if (!o->flows_kept || !o->flows_inside || !o->flows_outside)
 		return hg_error_set(e, -EINVAL, "a flow table of size 0 can hold no flow");
 	for (size_t i = 0; i < o->n_interfaces; i++) {
-		if (!hg_guard_mode_name(o->interfaces[i].wanted))
+		if (o->interfaces[i].wanted > HG_GUARD_TC)
 			return hg_error_set(e, -EINVAL, "mode %u does not exist",
 					    o->interfaces[i].wanted);
 		for (size_t j = 0; j < i; j++)
@@ -259,4 +259,25 @@ struct hg_prefix *hg_guard_trusted(const struct hg_guard_options *o, int *ret, s
 		return list;
 	free(list);
 	return NULL;
+}
+
+bool hg_event_whole(const struct hg_event *e, size_t size)
+{
+	const struct hg_answer_event *answer = (const void *)e;
+	const size_t head = offsetof(struct hg_answer_event, data);
+
+	if (size < sizeof(*e))
+		return false;
+	switch (e->type) {
+	case HG_EVENT_FLOW:
+		return size >= sizeof(struct hg_flow_event);
+	case HG_EVENT_SCORE:
+		return size >= sizeof(struct hg_score_event);
+	case HG_EVENT_DISTRESS:
+		return size >= sizeof(struct hg_distress_event);
+	case HG_EVENT_ANSWER:
+		return size >= head && size - head >= answer->length &&
+		       answer->length <= HG_ANSWER_MAX;
+	}
+	return false;
 }

@@ -30,4 +30,7 @@ void hg_guard_fact(struct hg_guard_report *r, const char *name, bool good, const
 /* 0: Ethernet; 1: packets begin with the IP header; -errno: nothing else can be guarded. */
 int hg_guard_link_type(const char *name, struct hg_error *e);
 
+/* Whether the bytes are an event as long as its type says. */
+bool hg_event_whole(const struct hg_event *e, size_t size);
+
 #endif

@@ -73,30 +73,11 @@ int hg_events_close_seconds(struct hg_guard *g, unsigned int seconds)
 	return ret;
 }
 
-static bool event_is_whole(const struct hg_event *e, size_t size)
-{
-	const struct hg_answer_event *answer = (const void *)e;
-	const size_t head = offsetof(struct hg_answer_event, data);
-
-	if (size < sizeof(*e))
-		return false;
-	switch (e->type) {
-	case HG_EVENT_FLOW:
-		return size >= sizeof(struct hg_flow_event);
-	case HG_EVENT_SCORE:
-		return size >= sizeof(struct hg_score_event);
-	case HG_EVENT_ANSWER:
-		return size >= head && size - head >= answer->length &&
-		       answer->length <= HG_ANSWER_MAX;
-	}
-	return false;
-}
-
 static int event_one(void *ctx, void *data, size_t size)
 {
 	struct hg_guard *g = ctx;
 
-	if (event_is_whole(data, size) && g->each)
+	if (hg_event_whole(data, size) && g->each)
 		g->each(g->each_ctx, data);
 	return 0;
 }

@@ -12,7 +12,10 @@
 #include <string.h>
 #include "guard-common.h"
 
-const struct hg_guard_ops *const hg_guard_hosts[HG_HOSTS_MAX + 1] = { &hg_guard_bpf };
+const struct hg_guard_ops *const hg_guard_hosts[HG_HOSTS_MAX + 1] = {
+	[HG_HOST_BPF - 1] = &hg_guard_bpf,
+	[HG_HOST_MODULE - 1] = &hg_guard_module,
+};
 
 static const struct hg_guard_ops *host_of(int wanted)
 {

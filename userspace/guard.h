@@ -17,7 +17,7 @@
 #define HG_GUARD_INTERFACES_MAX 16
 
 /* Which host is wanted; the same order as the words of hg_guard_host_name(). */
-enum hg_guard_host { HG_HOST_AUTO, HG_HOST_BPF };
+enum hg_guard_host { HG_HOST_AUTO, HG_HOST_BPF, HG_HOST_MODULE };
 
 /* Where inbound packets are seen, per interface. */
 enum hg_guard_mode {
@@ -25,6 +25,7 @@ enum hg_guard_mode {
 	HG_GUARD_NATIVE = 1,
 	HG_GUARD_GENERIC = 2,
 	HG_GUARD_TC = 3,
+	HG_GUARD_HOOK = 4, /* netfilter, of the module; not to be wanted of BPF */
 };
 
 struct hg_guard_interface {
@@ -137,12 +138,14 @@ struct hg_guard_ops {
 
 	/*
 	 * A pollable descriptor for events, and their delivery. e->type says which struct begins
-	 * with *e; what is shorter than that was left out. There is one reader at a time; -EBUSY:
-	 * another process is it.
+	 * with *e; what is shorter than that was left out. BPF keeps them for one reader at a time
+	 * (-EBUSY: another process is it); the module gives them to each who listens then.
 	 */
 	int (*event_fd)(struct hg_guard *g);
 	int (*events)(struct hg_guard *g, void (*each)(void *ctx, const struct hg_event *e),
 		      void *ctx);
+	/* How often events were lost since they were first asked for; NULL: that is not known. */
+	__u64 (*events_lost)(struct hg_guard *g);
 
 	/*
 	 * What is known of an address; all zero: nothing any more. A flow that is alive is matched
@@ -160,6 +163,7 @@ struct hg_guard_ops {
 };
 
 extern const struct hg_guard_ops hg_guard_bpf;
+extern const struct hg_guard_ops hg_guard_module;
 
 /* "no-flow", "malformed", ...; NULL past the end. */
 const char *hg_reason_name(unsigned int reason);

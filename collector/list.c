@@ -5,13 +5,15 @@
  */
 #include "list.h"
 
-#include <ctype.h>
 #include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../lib/args.h"
 #include "../lib/pg.h"
+
+#define PROGRAM "heliograph-collector"
 
 struct options {
 	bool all, json;
@@ -21,30 +23,22 @@ struct options {
 /* Returns 0, or HG_EXIT_USAGE after saying what is wrong. */
 static int read_options(int argc, char **argv, bool takes_all, bool takes_word, struct options *o)
 {
-	memset(o, 0, sizeof(*o));
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json"))
-			o->json = true;
-		else if (takes_all && !strcmp(argv[i], "--all"))
-			o->all = true;
-		else if (takes_word && argv[i][0] != '-' && !o->word)
-			o->word = argv[i];
-		else
-			goto wrong;
-	}
-	if (takes_word && !o->word) {
-		fprintf(stderr, "heliograph-collector: %s: which? give its number\n", argv[0]);
+	struct hg_arg args[] = { { .name = "json", .max = 1 },
+				 { .name = takes_all ? "all" : NULL, .max = 1 },
+				 { 0 } };
+	int words = takes_word ? 1 : 0;
+
+	if (hg_args_take(PROGRAM, argc, argv, words, words, args) < 0)
 		return HG_EXIT_USAGE;
-	}
+	*o = (struct options){ .json = args[0].count,
+			       .all = args[1].count,
+			       .word = takes_word ? argv[1] : NULL };
 	return 0;
-wrong:
-	fprintf(stderr, "heliograph-collector: %s: unexpected argument; see --help\n", argv[0]);
-	return HG_EXIT_USAGE;
 }
 
-/* Runs the query; NULL after saying why not. */
+/* Runs the query; NULL after saying why not: *ret is the exit code then. */
 static PGresult *run(const struct hg_collector_conf *conf, PGconn **pg, const char *sql, int n,
-		     const char *const *values)
+		     const char *const *values, int *ret)
 {
 	PGresult *res = NULL;
 
@@ -55,7 +49,8 @@ static PGresult *run(const struct hg_collector_conf *conf, PGconn **pg, const ch
 		if (PQresultStatus(res) == PGRES_TUPLES_OK)
 			return res;
 	}
-	fprintf(stderr, "heliograph-collector: database: %s", PQerrorMessage(*pg));
+	hg_pg_complain(PROGRAM, *pg, res);
+	*ret = PQstatus(*pg) == CONNECTION_OK ? HG_EXIT_FAILED : HG_EXIT_UNAVAILABLE;
 	PQclear(res);
 	PQfinish(*pg);
 	return NULL;
@@ -71,9 +66,9 @@ static int list(const struct hg_collector_conf *conf, const struct options *o, c
 
 	snprintf(wrapped, sizeof(wrapped),
 		 o->json ? "SELECT coalesce(json_agg(x), '[]') FROM (%s) x" : "%s", sql);
-	res = run(conf, &pg, wrapped, n, values);
+	res = run(conf, &pg, wrapped, n, values, &ret);
 	if (!res)
-		return HG_EXIT_UNAVAILABLE;
+		return ret;
 	if (o->json)
 		puts(PQgetvalue(res, 0, 0));
 	else if (hg_pg_print(res))
@@ -196,9 +191,10 @@ int hg_list_restore(const struct hg_collector_conf *conf, int argc, char **argv)
 			o.word);
 		return HG_EXIT_USAGE;
 	}
-	res = run(conf, &pg, "SELECT hg_decision_end($1, 'lifted', 'by the operator')", 1, values);
+	res = run(conf, &pg, "SELECT hg_decision_end($1, 'lifted', 'by the operator')", 1, values,
+		  &ret);
 	if (!res)
-		return HG_EXIT_UNAVAILABLE;
+		return ret;
 	ret = *PQgetvalue(res, 0, 0) == 't' ? HG_EXIT_OK : HG_EXIT_FAILED;
 	if (ret == HG_EXIT_OK)
 		printf("decision %s: lifted\n", o.word);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../lib/args.h"
 #include "../lib/conf.h"
 #include "../lib/log.h"
 #include "../lib/pg.h"
@@ -121,6 +122,8 @@ static int serve(void *ctx, int argc, char **argv)
 	struct collector *c = ctx;
 	int ret;
 
+	if (hg_args_take("heliograph-collector", argc, argv, 0, 0, NULL) < 0)
+		return HG_EXIT_USAGE;
 	hg_log_init("heliograph-collector", levels[c->conf.collector.log_level],
 		    c->conf.collector.syslog);
 	signal(SIGPIPE, SIG_IGN);
@@ -144,12 +147,13 @@ static int migrate(void *ctx, int argc, char **argv)
 	char err[1024];
 	int ret;
 
+	if (hg_args_take("heliograph-collector", argc, argv, 0, 0, NULL) < 0)
+		return HG_EXIT_USAGE;
 	ret = hg_pg_migrate(c->conf.database.conninfo, SCHEMA, c->conf.database.migrations, err,
 			    sizeof(err));
-	if (!ret)
-		return HG_EXIT_OK;
-	fprintf(stderr, "heliograph-collector: migrate: %s\n", err);
-	return HG_EXIT_FAILED;
+	if (ret)
+		fprintf(stderr, "heliograph-collector: migrate: %s\n", err);
+	return !ret ? HG_EXIT_OK : ret == -ECONNREFUSED ? HG_EXIT_UNAVAILABLE : HG_EXIT_FAILED;
 }
 
 #define LIST(name)                                                                                 \

@@ -59,4 +59,10 @@ int hg_pg_migrate(const char *conninfo, const char *schema, const char *dir, cha
  */
 int hg_pg_print(const PGresult *res);
 
+/*
+ * Likewise: prints to stderr, in the name of `program`, why a statement failed, or (res NULL) why
+ * there is no connection; what a missing schema needs is said, too.
+ */
+void hg_pg_complain(const char *program, const PGconn *pg, const PGresult *res);
+
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Rows for a person at a terminal. Called by the subcommands of mirror and collector that list
- * something. Cells may hold what devices said of themselves, so no byte of them reaches the
+ * Rows and errors for a person at a terminal. Called by the subcommands of mirror and collector
+ * that ask the database. Cells may hold what devices said of themselves, so no byte of them reaches the
  * terminal unjudged.
  */
 #include "pg.h"
@@ -48,6 +48,19 @@ static int widest(const PGresult *res, int column)
 		free(text);
 	}
 	return most;
+}
+
+void hg_pg_complain(const char *program, const PGconn *pg, const PGresult *res)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (!text)
+		fprintf(stderr, "%s: database: %s", program, PQerrorMessage(pg));
+	else if (state && (!strcmp(state, "42883") || !strcmp(state, "42P01")))
+		fprintf(stderr, "%s: %s; run \"%s migrate\"?\n", program, text, program);
+	else
+		fprintf(stderr, "%s: %s\n", program, text);
 }
 
 int hg_pg_print(const PGresult *res)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * One synchronous connection for the command line. The SQL functions raise SQLSTATE HG001 with a
- * text for people; that text alone is what is printed then.
+ * One synchronous connection for the command line. The SQL functions raise errors with a text for
+ * people; that text alone is what is printed then.
  */
 #include "db.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../lib/pg.h"
 
 PGconn *hg_db_open(const struct hg_mirror_conf *conf)
 {
@@ -15,7 +16,7 @@ PGconn *hg_db_open(const struct hg_mirror_conf *conf)
 	PGconn *pg = PQconnectdb(conf->database.conninfo);
 
 	if (PQstatus(pg) != CONNECTION_OK) {
-		fprintf(stderr, "heliograph-mirror: database: %s", PQerrorMessage(pg));
+		hg_pg_complain("heliograph-mirror", pg, NULL);
 		PQfinish(pg);
 		return NULL;
 	}
@@ -27,27 +28,13 @@ PGconn *hg_db_open(const struct hg_mirror_conf *conf)
 	return pg;
 }
 
-static void complain(PGconn *pg, const PGresult *res)
-{
-	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *hint = "";
-
-	if (state && (!strcmp(state, "42883") || !strcmp(state, "42P01")))
-		hint = "; run \"heliograph-mirror migrate\"?";
-	if (text)
-		fprintf(stderr, "heliograph-mirror: %s%s\n", text, hint);
-	else
-		fprintf(stderr, "heliograph-mirror: database: %s", PQerrorMessage(pg));
-}
-
 int hg_db_run(PGconn *pg, PGresult **res, const char *sql, int n, const char *const *params)
 {
 	PGresult *r = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
 	ExecStatusType status = PQresultStatus(r);
 
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-		complain(pg, r);
+		hg_pg_complain("heliograph-mirror", pg, r);
 		PQclear(r);
 		return PQstatus(pg) == CONNECTION_OK ? HG_EXIT_FAILED : HG_EXIT_UNAVAILABLE;
 	}

@@ -9,6 +9,18 @@ HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 
 collector_world
 collector_conf ""
+exit_of() { # what a command returned, and what it said
+	"$@" >"$tmp/said" 2>&1
+	echo "$? $(tail -n 1 "$tmp/said")"
+}
+is "without the schema it says what to do" "$(exit_of collector devices)" "1 heliograph-collector: \
+relation \"device_key\" does not exist; run \"heliograph-collector migrate\"?"
+is "a word too many is an error" "$(exit_of collector migrate now)" \
+	"2 heliograph-collector: now: one word too many; see heliograph-collector --help"
+is "so is an unknown option" "$(exit_of collector incidents --jsn)" \
+	"2 heliograph-collector: --jsn: no such option; see heliograph-collector --help"
+is "and a decision that is not named" "$(exit_of collector history)" \
+	"2 heliograph-collector: history: an argument is missing; see heliograph-collector --help"
 check "the schema is made" collector migrate
 check "and made again does nothing" collector migrate
 check "the collector starts" collector_start
@@ -112,6 +124,14 @@ check "its line is a /64" wait_for 5 sql_is \
 	"SELECT count(*) FROM decision WHERE line = '2001:db8:1::/64' AND applied_at IS NOT NULL" 1
 check "and is blocked" blocked dev1 2001:db8:9::2
 check "device 4 is not" reaches dev4 2001:db8:9::2
+
+for i in 1 2 3; do
+	send $i alarm class=2 target=2001:db8:9::3/128 counter=825 >/dev/null
+done
+check "three tell over IPv4 of a target in IPv6" wait_for 5 sql_is \
+	"SELECT count(*) FROM decision WHERE target = '2001:db8:9::3/128'" 3
+is "no block could hold that, and none is claimed" "$(sql "SELECT string_agg(DISTINCT state || ': ' || reason, ',')
+	FROM decision WHERE target = '2001:db8:9::3/128'")" "refused: line and target are of different IP versions"
 
 # --- drift is not hostile; bot control is
 for i in 1 2 3; do

@@ -30,9 +30,9 @@
  *   command             takes                        answers
  *   GET                                              ABI CONFIG SIZES COUNTS CLOCK LOCKED IFINDEXES
  *                                                    IFNAMES TRUSTED HEARTBEAT_LEFT MEMORY
- *   ATTACH              CONFIG IFINDEXES TRUSTED?    a new guard, or the one that runs adopts these:
- *                       SIZES?                       flows and counters stay, SIZES are not looked
- *                                                    at. All or nothing
+ *   ATTACH              CONFIG IFINDEXES TRUSTED?    a new guard, or the one that runs adopts
+ *                       SIZES?                       these: flows and counters stay, SIZES are
+ *                                                    not looked at. All or nothing
  *   DETACH                                           ENOENT: there was none
  *   SET_POLICY          POLICY? FLAGS_ON? FLAGS_OFF?
  *   SET_PROFILE         PEERS RULES BOUNDS?          one step; no BOUNDS: nothing is scored
@@ -50,7 +50,7 @@
  *   UNLOCK              SEAL
  *   TEST                DIRECTION LINK FRAME NOW     REASON CHANNEL
  *                       SEGMENTS? LINEAR?
- *   TEST_CLOSE          SECONDS                      each second is closed now
+ *   TEST_CLOSE          SECONDS                      closes so many now, as one step
  *
  *   events (group)      EVENT with the bytes of one event, which begins with a struct hg_event
  *
@@ -484,12 +484,12 @@ enum hg_attribute {
 	HG_A_EVENT,	  /* struct hg_event and what follows it */
 	HG_A_DIRECTION,	  /* __u32, 0: to the device, 1: from it */
 	HG_A_LINK,	  /* __u32, 0: the frame begins with IP, 1: with an Ethernet header */
-	HG_A_FRAME,	  /* 1..65535 bytes */
+	HG_A_FRAME,	  /* 1..65531 bytes: what an attribute can be */
 	HG_A_NOW,	  /* __u32: monotonic seconds */
 	HG_A_SEGMENTS,	  /* __u32: that the frame will be, or was; 1 if left out */
-	HG_A_LINEAR, /* __u32: bytes of the frame in the linear part, the rest in pages; else all */
-	HG_A_REASON, /* __u32: enum hg_reason */
-	HG_A_SECONDS, /* __u32 */
+	HG_A_LINEAR,	  /* __u32: bytes in the linear part, the rest in pages; else all */
+	HG_A_REASON,	  /* __u32: enum hg_reason */
+	HG_A_SECONDS,	  /* __u32 */
 	HG_A_MAX = HG_A_SECONDS,
 };
 

@@ -21,7 +21,7 @@ struct hg_host {
 
 static u32 hg_key_hash(u64 seed, const struct hg_flow_key *k);
 
-static inline u32 host_hash(const struct hg_host *h, const struct hg_flow_key *k)
+static noinline u32 host_hash(const struct hg_host *h, const struct hg_flow_key *k)
 {
 	return hg_key_hash(h->settings->config.seed, k);
 }
@@ -94,7 +94,7 @@ static inline const struct hg_bound *hg_host_bound(struct hg_host *h, const stru
 	return hg_bound_find(h->guard, a);
 }
 
-static inline int hg_host_trusts(struct hg_host *h, const struct hg_addr *a)
+static noinline int hg_host_trusts(struct hg_host *h, const struct hg_addr *a)
 {
 	const struct hg_prefix *p = h->settings->trusted;
 	u32 i;
@@ -111,8 +111,8 @@ static inline struct hg_flow *hg_host_flow(struct hg_host *h, enum hg_table t,
 	return hg_table_find(&h->guard->tables[t], k, host_hash(h, k));
 }
 
-static inline int hg_host_flow_add(struct hg_host *h, enum hg_table t, const struct hg_flow_key *k,
-				   const struct hg_flow *f)
+static noinline int hg_host_flow_add(struct hg_host *h, enum hg_table t,
+				     const struct hg_flow_key *k, const struct hg_flow *f)
 {
 	return hg_table_add(&h->guard->tables[t], k, host_hash(h, k), f, sizeof(*f),
 			    hg_host_config(h), h->now_s);
@@ -136,7 +136,7 @@ static inline void hg_host_fragment_add(struct hg_host *h, const struct hg_flow_
 		     h->now_s);
 }
 
-static inline void hg_host_event(struct hg_host *h, const struct hg_flow_key *k, u8 channel)
+static noinline void hg_host_event(struct hg_host *h, const struct hg_flow_key *k, u8 channel)
 {
 	struct hg_flow_event e = {
 		.head.time_ns = ktime_get_ns(),

@@ -5,6 +5,7 @@
  * a locked guard holds.
  */
 #include <linux/module.h>
+#include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include "netlink.h"
 

@@ -51,6 +51,8 @@
  *   TEST                DIRECTION LINK FRAME NOW     REASON CHANNEL
  *                       SEGMENTS? LINEAR?
  *   TEST_CLOSE          SECONDS                      closes so many now, as one step
+ *                       SECONDS CHANNEL WINDOW SPOTS the channel's counters are set to these, and
+ *                                                    it alone is closed
  *
  *   events (group)      EVENT with the bytes of one event, which begins with a struct hg_event
  *
@@ -490,7 +492,8 @@ enum hg_attribute {
 	HG_A_LINEAR,	  /* __u32: bytes in the linear part, the rest in pages; else all */
 	HG_A_REASON,	  /* __u32: enum hg_reason */
 	HG_A_SECONDS,	  /* __u32 */
-	HG_A_MAX = HG_A_SECONDS,
+	HG_A_SPOTS,	  /* struct hg_spots of core/tables.h; TEST_CLOSE only */
+	HG_A_MAX = HG_A_SPOTS,
 };
 
 /* Proof that the mirror wants a command, see above. */

@@ -403,6 +403,7 @@ static void make_players(struct testrun *t)
 			.player = { .name = kinds[i].name,
 				    .plain = i == TESTRUN_TC_L3,
 				    .in_segments = i != TESTRUN_XDP,
+				    .least = FRAME_LINK * (i == TESTRUN_TC_L3 ? 2 : 1),
 				    .begin = player_begin,
 				    .configure = player_configure,
 				    .wait = player_wait,

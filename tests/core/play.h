@@ -42,6 +42,9 @@ struct player {
 	const char *name;
 	int plain;	 /* plays frames without their link header */
 	int in_segments; /* can be given inbound packets of several segments */
+	size_t least;	 /* bytes that a frame must be longer than, link header and all */
+	int counts_anew; /* generations of flows are this host's own */
+	int (*takes)(const struct frame *f); /* NULL: every frame of those */
 	void (*begin)(struct player *p, const struct play_world *w); /* all state empty */
 	void (*configure)(struct player *p, const struct play_world *w);
 	void (*wait)(struct player *p, unsigned int seconds);
@@ -50,7 +53,7 @@ struct player {
 	int (*flow)(struct player *p, const struct hg_flow_key *k,
 		    struct hg_flow *f); /* table or -1 */
 	void (*windows)(struct player *p, struct hg_window w[HG_CHANNELS_MAX]);
-	void (*spots)(struct player *p, struct hg_spots s[HG_CHANNELS_MAX]);
+	void (*spots)(struct player *p, struct hg_spots s[HG_CHANNELS_MAX]); /* or NULL */
 };
 
 struct play_count {

@@ -33,17 +33,22 @@ static void close_channel(struct hg_guard *g, const struct hg_bounds *bounds, u3
 	hg_event_send(g, e, sizeof(*e));
 }
 
-static void close_seconds(struct hg_guard *g, u32 seconds)
+void hg_clock_close_channel(struct hg_guard *g, u32 channel, u32 seconds)
 {
 	const struct hg_settings *s;
+
+	rcu_read_lock();
+	s = rcu_dereference(g->settings);
+	close_channel(g, &s->bounds[channel], channel, seconds);
+	rcu_read_unlock();
+}
+
+void hg_clock_close(struct hg_guard *g, u32 seconds)
+{
 	u32 channel;
 
-	for (channel = 0; channel < HG_CHANNELS_MAX; channel++) {
-		rcu_read_lock();
-		s = rcu_dereference(g->settings);
-		close_channel(g, &s->bounds[channel], channel, seconds);
-		rcu_read_unlock();
-	}
+	for (channel = 0; channel < HG_CHANNELS_MAX; channel++)
+		hg_clock_close_channel(g, channel, seconds);
 }
 
 /* The delay to the end of the second that runs, at least one tick. */
@@ -65,7 +70,7 @@ static void on_second(struct work_struct *work)
 	if (late > 0)
 		seconds += div_u64(late, NSEC_PER_SEC);
 	c->due_ns += (u64)seconds * NSEC_PER_SEC;
-	close_seconds(g, seconds);
+	hg_clock_close(g, seconds);
 	schedule_delayed_work(&c->work, delay(c));
 }
 
@@ -88,9 +93,4 @@ void hg_clock_stop(struct hg_guard *g)
 {
 	cancel_delayed_work_sync(&g->clock.work);
 	g->clock.stands = true;
-}
-
-void hg_clock_close(struct hg_guard *g, u32 seconds)
-{
-	close_seconds(g, seconds);
 }

@@ -158,7 +158,9 @@ void hg_bound_exit(struct hg_guard *g);
 void hg_clock_init(struct hg_guard *g);
 void hg_clock_start(struct hg_guard *g);
 void hg_clock_stop(struct hg_guard *g);
-void hg_clock_close(struct hg_guard *g, u32 seconds); /* while it stands */
+/* While it stands, but for the work itself: of all channels, and of one. */
+void hg_clock_close(struct hg_guard *g, u32 seconds);
+void hg_clock_close_channel(struct hg_guard *g, u32 channel, u32 seconds);
 
 /* distress.c: with hg_net.lock. */
 void hg_distress_init(struct hg_guard *g);

@@ -117,9 +117,12 @@ static const struct nla_policy policy[HG_A_MAX + 1] = {
 	[HG_A_LINK] = NLA_POLICY_MAX(NLA_U32, 1),
 	[HG_A_FRAME] = UP_TO(U16_MAX),
 	[HG_A_NOW] = { .type = NLA_U32 },
-	[HG_A_SEGMENTS] = NLA_POLICY_RANGE(NLA_U32, 1, U16_MAX),
+	[HG_A_SEGMENTS] = NLA_POLICY_RANGE(NLA_U32, 1, S16_MAX),
 	[HG_A_LINEAR] = { .type = NLA_U32 },
 	[HG_A_SECONDS] = { .type = NLA_U32 },
+	[HG_A_CHANNEL] = NLA_POLICY_MAX(NLA_U32, HG_CHANNELS_MAX - 1),
+	[HG_A_WINDOW] = NLA_POLICY_EXACT_LEN(sizeof(struct hg_window)),
+	[HG_A_SPOTS] = NLA_POLICY_EXACT_LEN(sizeof(struct hg_spots)),
 };
 
 #define COMMAND(name)                                                                              \

@@ -212,6 +212,8 @@ bool hg_table_read(struct hg_flow_table *t, u32 i, struct hg_flow_key *k, struct
 	const struct hg_entry *e = entry_at(t, i);
 	bool used;
 
+	if (READ_ONCE(e->turn) & 1)
+		return false;
 	spin_lock_bh(&t->lock);
 	used = !(e->turn & 1);
 	if (used) {

@@ -7,6 +7,7 @@
  */
 #include "netlink.h"
 
+#include <linux/percpu.h>
 #include <linux/skbuff.h>
 
 #define FRAME_LINK 14 /* bytes of an Ethernet header */
@@ -98,13 +99,37 @@ int hg_command_test(struct hg_net *n, struct genl_info *info)
 	return reply(info, &p);
 }
 
+/* What the channel has counted, on all processors together. */
+static void set_counters(struct hg_guard *g, u32 channel, const struct hg_window *w,
+			 const struct hg_spots *s)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		memset(&per_cpu_ptr(g->cpus, cpu)->windows[channel], 0, sizeof(*w));
+	local_bh_disable();
+	this_cpu_ptr(g->cpus)->windows[channel] = *w;
+	g->spots[channel] = *s;
+	local_bh_enable();
+}
+
 int hg_command_test_close(struct hg_net *n, struct genl_info *info)
 {
 	const struct nlattr *seconds = hg_netlink_want(info, HG_A_SECONDS);
+	const struct nlattr *channel = info->attrs[HG_A_CHANNEL], *window, *spots;
 
 	if (!seconds)
 		return -EINVAL;
 	hg_clock_stop(n->guard);
-	hg_clock_close(n->guard, nla_get_u32(seconds));
+	if (!channel) {
+		hg_clock_close(n->guard, nla_get_u32(seconds));
+		return 0;
+	}
+	window = hg_netlink_want(info, HG_A_WINDOW);
+	spots = hg_netlink_want(info, HG_A_SPOTS);
+	if (!window || !spots)
+		return -EINVAL;
+	set_counters(n->guard, nla_get_u32(channel), nla_data(window), nla_data(spots));
+	hg_clock_close_channel(n->guard, nla_get_u32(channel), nla_get_u32(seconds));
 	return 0;
 }

@@ -86,8 +86,10 @@ void module_put_frame(struct module *m, int out, int link, const void *frame, si
 
 void module_close(struct module *m, __u32 seconds)
 {
-	genl_begin(m->genl, HG_CMD_TEST_CLOSE, 0);
-	genl_put32(m->genl, HG_A_SECONDS, seconds);
+	while (seconds--) {
+		genl_begin(m->genl, HG_CMD_TEST_CLOSE, 0);
+		genl_put32(m->genl, HG_A_SECONDS, 1);
+	}
 	must(m, genl_call(m->genl), "to close seconds");
 }
 

@@ -32,7 +32,7 @@ void module_rematch(struct module *m);
 /* Puts a frame among the commands that wait; its answer has REASON and CHANNEL. */
 void module_put_frame(struct module *m, int out, int link, const void *frame, size_t length,
 		      __u32 now_s, __u32 segments);
-/* Closes seconds now. */
+/* Closes seconds now, one after the other; up to 1000, at least one. */
 void module_close(struct module *m, __u32 seconds);
 
 void module_windows(struct module *m, struct hg_window w[HG_CHANNELS_MAX]);

@@ -4,9 +4,12 @@
 """One verdict in the third host, too: the module in a guest, in step with the core.
 
 Debian's 6.1 kernel in QEMU gets heliograph.ko, built with its self-test. verdict plays the table of
-cases and random changes to it; score closes 24,000 random seconds. What they print is ours.
+cases and random changes to it; score closes 24,000 random seconds; wire sends the IP part of the
+table through the hooks. What they print is ours.
 """
 import os
+import re
+import shutil
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -16,7 +19,25 @@ import vm
 from world import BUILD, Tap, skip_all
 
 PROGRAMS = ("verdict", "score")
-END_S = 540
+END_S = int(os.environ.get("HG_FILE_LIMIT") or 600) - 40
+# The device's address is on no interface; routes lead to d0 whatever is sent. Then the kernel's own
+# words about its new interface are waited for: no packet of wire's may be mistaken for them. With
+# its path, for busybox's shell would take its own ip.
+LINK = """
+/bin/ip netns add net
+/bin/ip link add d0 type veth peer name n0 netns net
+/bin/ip link set d0 arp off addrgenmode none mtu 9000 up
+/bin/ip netns exec net /bin/ip link set n0 arp off addrgenmode none mtu 9000 up
+for f in all default d0; do echo 0 >/proc/sys/net/ipv4/conf/$f/rp_filter; done
+echo 0 >/proc/sys/net/ipv6/conf/d0/accept_ra
+/bin/ip address add 10.99.0.1/24 dev d0
+/bin/ip -6 address add fd99::1/64 dev d0 nodad
+/bin/ip route add default dev d0
+/bin/ip -6 route add default dev d0
+/bin/ip -6 route add fe80::/64 dev d0
+sleep 60
+"""
+EXPECTED_LOG = r"loading out-of-tree module taints kernel|module verification failed"
 
 
 def main():
@@ -30,7 +51,9 @@ def main():
         root.put(kernel.build("CONFIG_HELIOGRAPH_DEBUG=y"), "/t/heliograph.ko")
         for name in PROGRAMS:
             root.program(f"{BUILD}/tests/kmod/{name}")
-        root.script("insmod heliograph.ko || exit 1\n" + "".join(
+        root.program(os.path.realpath(shutil.which("ip")), "/bin/ip")
+        root.modules("veth")
+        root.script("insmod heliograph.ko || exit 1\n" + LINK + "".join(
             f"{name}; echo guest: {name} $?\n" for name in PROGRAMS) + "rmmod heliograph\n")
         console = vm.boot(kernel, root, END_S)
     results, said = vm.results(console), vm.said(console)
@@ -41,7 +64,7 @@ def main():
             print(line)
     tap.ok(all(f"{name} 0" in said for name in PROGRAMS) and "run 0" in said and len(results) > 700,
            "the tests in the guest ended well", console[-4000:])
-    bad = [s for s in said if s.startswith(("splat", "log"))]
+    bad = [s for s in said if s.startswith(("splat", "log")) and not re.search(EXPECTED_LOG, s)]
     tap.ok("end" in said and not bad, "its kernel said nothing", *bad)
     tap.done()
 

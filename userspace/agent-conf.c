@@ -94,6 +94,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ ENUM(guard, policy, "initiated", guard_policies, "what is let in") },
 	{ BOOL(guard, confine, "no", "let out only what the profile or a peer explains") },
 	{ BOOL(guard, police, "no", "drop what a channel sends over its bounds of a second") },
+	{ NUMBER(guard, heartbeat, DURATION, "1m", 0, 3600000,
+		 "silence of the agent after which the kernel tells the collector; 0: never") },
 	{ STRING(guard, pin_dir, "/sys/fs/bpf/heliograph",
 		 "where the guard is pinned, on a bpffs") },
 	{ STRING(guard, object, HG_BPFDIR "/heliograph.bpf.o", "the guard's programs") },

@@ -55,6 +55,7 @@ struct hg_agent_conf {
 		int mode;   /* enum hg_guard_mode */
 		int policy; /* enum hg_policy */
 		bool confine, police;
+		uint64_t heartbeat;
 		char *pin_dir;
 		char *object;
 		struct hg_conf_list trusted;

@@ -47,6 +47,7 @@ struct hg_alarm_sender {
 	struct event *readable, *timer;
 	struct hg_alarm_status status;
 	uint64_t enrol_ms; /* when it was sent last */
+	uint64_t newest;   /* number that was taken last */
 	bool refused;
 	struct statement enrol;
 	struct statement queue[HG_ALARM_QUEUE_MAX];
@@ -131,6 +132,16 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	schedule(s);
 }
 
+/* A number that nothing else has, or 0. */
+static uint64_t take_number(struct hg_alarm_sender *s)
+{
+	uint64_t counter = s->o.next_counter(s->o.ctx);
+
+	if (counter)
+		s->newest = counter;
+	return counter;
+}
+
 /* Signs a new enrolment, if none waits, and sends it. */
 static int enrol(struct hg_alarm_sender *s)
 {
@@ -142,7 +153,7 @@ static int enrol(struct hg_alarm_sender *s)
 	if (s->enrol_ms && now - s->enrol_ms < ENROL_GAP_MS)
 		return 0;
 	if (!e->used) {
-		counter = s->o.next_counter(s->o.ctx);
+		counter = take_number(s);
 		if (!counter)
 			return -EAGAIN;
 		n = hg_enrol_sign(s->uid, counter, s->cert, s->key, e->datagram,
@@ -269,6 +280,20 @@ static struct statement *place(struct hg_alarm_sender *s, uint64_t episode)
 	return free_one ? free_one : oldest;
 }
 
+/* Numbers and names the alarm, and signs it; its length or -errno. */
+static long sign(struct hg_alarm_sender *s, struct hg_alarm *a, void *datagram, size_t size)
+{
+	a->counter = take_number(s);
+	if (!a->counter)
+		return -EAGAIN;
+	snprintf(a->uid, sizeof(a->uid), "%s", s->uid);
+	snprintf(a->model, sizeof(a->model), "%s", s->model);
+	snprintf(a->firmware, sizeof(a->firmware), "%s", s->firmware);
+	if (!a->episode)
+		a->episode = a->counter;
+	return hg_alarm_sign(a, s->cert, s->key, datagram, size);
+}
+
 int hg_alarm_sender_send(struct hg_alarm_sender *s, const struct hg_alarm *alarm, uint64_t *counter)
 {
 	uint64_t now = clock_ms(CLOCK_MONOTONIC);
@@ -277,16 +302,8 @@ int hg_alarm_sender_send(struct hg_alarm_sender *s, const struct hg_alarm *alarm
 	struct statement *st;
 	long n;
 
-	a.counter = s->o.next_counter(s->o.ctx);
-	if (!a.counter)
-		return -EAGAIN;
-	snprintf(a.uid, sizeof(a.uid), "%s", s->uid);
-	snprintf(a.model, sizeof(a.model), "%s", s->model);
-	snprintf(a.firmware, sizeof(a.firmware), "%s", s->firmware);
 	a.time_ms = clock_ms(CLOCK_REALTIME);
-	if (!a.episode)
-		a.episode = a.counter;
-	n = hg_alarm_sign(&a, s->cert, s->key, datagram, sizeof(datagram));
+	n = sign(s, &a, datagram, sizeof(datagram));
 	if (n < 0)
 		return (int)n;
 	st = place(s, a.episode);
@@ -322,6 +339,25 @@ int hg_alarm_sender_test(struct hg_alarm_sender *s, uint64_t *counter)
 			      .value = 1 };
 
 	return hg_alarm_sender_send(s, &a, counter);
+}
+
+long hg_alarm_sender_silenced(struct hg_alarm_sender *s, unsigned int timeout_s, void *datagram,
+			      size_t size, uint64_t *counter)
+{
+	struct hg_alarm a = { .alarm_class = HG_ALARM_SILENCED,
+			      .feature = HG_FEATURE_HEARTBEAT,
+			      .value = timeout_s,
+			      .bound = timeout_s };
+	long n = sign(s, &a, datagram, size);
+
+	if (n >= 0)
+		*counter = a.counter;
+	return n;
+}
+
+uint64_t hg_alarm_sender_newest(const struct hg_alarm_sender *s)
+{
+	return s->newest;
 }
 
 int hg_alarm_sender_connect(struct hg_alarm_sender *s, const struct sockaddr *addr, socklen_t len)

@@ -56,6 +56,16 @@ int hg_alarm_sender_state(void *ctx, const struct hg_alarm *alarm, uint64_t *epi
 /* A statement of class "test", for `heliograph alarm test`. */
 int hg_alarm_sender_test(struct hg_alarm_sender *s, uint64_t *counter);
 
+/*
+ * Signs a statement of class "silenced" for somebody else to send when no heartbeat came for so
+ * many seconds. Its number (*counter) is used up, whether it is ever sent or not. Returns the
+ * datagram's length or -errno as hg_alarm_sender_send().
+ */
+long hg_alarm_sender_silenced(struct hg_alarm_sender *s, unsigned int timeout_s, void *datagram,
+			      size_t size, uint64_t *counter);
+/* The number taken last, for a statement of any kind. */
+uint64_t hg_alarm_sender_newest(const struct hg_alarm_sender *s);
+
 struct hg_alarm_status {
 	bool connected; /* has an address */
 	bool enrolled;	/* the collector has answered an enrolment since start */

@@ -2,10 +2,10 @@
 # The guard, for the agent and the command line.
 guard-srcs := $(addprefix userspace/,guard-common.c guard-conf.c guard-bpf.c guard-pins.c \
 	guard-programs.c guard-attach.c guard-maps.c guard-events.c guard-probe.c guard-host.c guard-kmod.c \
-	guard-kmod-events.c guard-kmod-probe.c guard-netlink.c)
+	guard-kmod-events.c guard-kmod-keep.c guard-kmod-probe.c guard-netlink.c)
 guard-libs := -lbpf -lnl-route-3 -lnl-genl-3 -lnl-3
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
-$(foreach f,guard-probe guard-kmod guard-kmod-events guard-kmod-probe guard-netlink,\
+$(foreach f,guard-probe guard-kmod guard-kmod-events guard-kmod-keep guard-kmod-probe guard-netlink,\
 	$(eval cflags-userspace/$(f) := $(call pkg,cflags,libnl-genl-3.0)))
 
 profile-srcs := $(addprefix userspace/,profile.c profile-read.c profile-write.c profile-text.c \
@@ -31,13 +31,14 @@ store-srcs := $(addprefix userspace/,store.c store-property.c store-journal.c \
 	store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c handler.c command.c socket.c socket-ops.c notify.c watch.c \
-	detect.c targets.c alarm.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
+	detect.c targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
 	$(store-srcs) $(guard-srcs)
 
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \
-	userspace/cmd_events.c userspace/cmd_probe.c userspace/guard-profile.c \
+	userspace/cmd_events.c userspace/cmd_probe.c \
+	userspace/cmd_seal.c userspace/seal.c userspace/guard-profile.c \
 	userspace/cmd_agent.c userspace/libheliograph.c \
 	userspace/agent-conf.c $(profile-cmds) $(profile-srcs) $(mud-srcs) $(guard-srcs) \
 	$(capture-cmd-srcs),$(guard-libs) $(conf-libs) $(profile-libs) -lpcap))

@@ -166,18 +166,30 @@ static void print_event(void *ctx, const struct hg_event *e)
 		printf("%.3f event of type %u\n", seconds(e), e->type);
 }
 
+static void tell_lost(const struct hg_guard_ops *host, struct hg_guard *g, __u64 *told)
+{
+	__u64 lost = host->events_lost ? host->events_lost(g) : 0;
+
+	if (lost != *told)
+		fprintf(stderr, "heliograph: guard events: events were lost: they came faster than "
+				"they were read\n");
+	*told = lost;
+}
+
 /* Until enough were printed, or for so many milliseconds (-1: for ever). */
 static int follow(const struct hg_guard_ops *host, struct hg_guard *g, struct events *out,
 		  int64_t ms)
 {
 	struct pollfd fd = { .fd = host->event_fd(g), .events = POLLIN };
 	int64_t end = now_ms() + ms;
+	__u64 lost = 0;
 	int ret = fd.fd < 0 ? fd.fd : 0;
 
 	while (!ret && out->left) {
 		int64_t left = ms < 0 ? 60000 : end - now_ms();
 
 		ret = host->events(g, print_event, out);
+		tell_lost(host, g, &lost);
 		if (fflush(stdout))
 			ret = -EIO;
 		if (ret || !out->left || left <= 0)

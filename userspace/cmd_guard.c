@@ -14,12 +14,15 @@
 #include <string.h>
 #include <time.h>
 #include <jansson.h>
+#include "../lib/args.h"
 #include "cmd_events.h"
 #include "cmd_probe.h"
+#include "cmd_seal.h"
 #include "guard-conf.h"
 #include "guard-host.h"
 #include "guard-profile.h"
 #include "profile-sign.h"
+#include "seal.h"
 
 /* Set when a guard is opened; a process opens one at most. */
 static const struct hg_guard_ops *host;
@@ -154,15 +157,54 @@ static int guard_on(void *ctx, int argc, char **argv)
 	return HG_EXIT_OK;
 }
 
-static int guard_off(void *ctx, int argc, char **argv)
+/*
+ * Operands and --seal of a command that changes a guard. 0, or the exit status after saying what is
+ * wrong; seal->counter stays 0 if none was given.
+ */
+static int take_seal(int argc, char **argv, int operands, struct hg_seal *seal)
 {
-	const struct hg_agent_conf *conf = ctx;
+	const char *file = NULL;
+	struct hg_arg args[] = { { .name = "seal", .values = &file, .max = 1 }, { 0 } };
 	char err[512] = "";
 	int ret;
 
-	if (argc > 1)
-		return usage("off");
-	ret = hg_guard_detach(conf->guard.host, conf->guard.pin_dir, err, sizeof(err));
+	*seal = (struct hg_seal){ 0 };
+	if (hg_args_take("heliograph", argc, argv, operands, operands, args) < 0)
+		return HG_EXIT_USAGE;
+	ret = file ? hg_seal_read(file, seal, err, sizeof(err)) : 0;
+	return ret ? failed(ret, argv[0], err) : 0;
+}
+
+/* The guard that runs, ready for a change under the seal. */
+static int open_sealed(const struct hg_agent_conf *conf, const struct hg_seal *seal,
+		       struct hg_guard **g, char *err, size_t err_size)
+{
+	int ret = open_guard(conf, g, err, err_size);
+
+	if (!ret && seal->counter && host->seal)
+		host->seal(*g, seal);
+	return ret;
+}
+
+static int changed(struct hg_guard *g, int ret, const char *what, char *err, size_t err_size)
+{
+	if (ret && g && host->said)
+		snprintf(err, err_size, "%s", host->said(g));
+	close_guard(g);
+	return ret ? failed_on_pinned(ret, what, err) : HG_EXIT_OK;
+}
+
+static int guard_off(void *ctx, int argc, char **argv)
+{
+	const struct hg_agent_conf *conf = ctx;
+	struct hg_seal seal;
+	char err[512] = "";
+	int ret = take_seal(argc, argv, 0, &seal);
+
+	if (ret)
+		return ret;
+	ret = hg_guard_detach(conf->guard.host, conf->guard.pin_dir, seal.counter ? &seal : NULL,
+			      err, sizeof(err));
 	return ret ? failed_on_pinned(ret, "off", err) : HG_EXIT_OK;
 }
 
@@ -173,6 +215,7 @@ struct status {
 	__u64 counters[HG_REASON_MAX];
 	size_t counts[3], sizes[3];
 	enum hg_guard_clock clock;
+	struct hg_guard_keeping keeping; /* of hosts that keep more */
 };
 
 static int status_read(const struct hg_agent_conf *conf, struct status *s, char *err,
@@ -194,6 +237,9 @@ static int status_read(const struct hg_agent_conf *conf, struct status *s, char 
 		ret = host->flow_sizes(g, s->sizes);
 	if (!ret)
 		s->clock = host->clock(g);
+	s->keeping.heartbeat_left = -1;
+	if (!ret && host->keeping)
+		ret = host->keeping(g, &s->keeping);
 	host->close(g);
 	return ret;
 }
@@ -219,6 +265,30 @@ static void counters_print(const struct status *s, bool drops)
 	putchar('\n');
 }
 
+static void keeping_print(const struct hg_guard_keeping *k)
+{
+	if (!host->keeping)
+		return;
+	printf("locked   %s\n", k->locked ? "yes" : "no");
+	if (k->heartbeat_left > 0)
+		printf("beat     the agent is alive; if not, the collector is told in %d s\n",
+		       k->heartbeat_left);
+	else
+		printf("beat     %s\n", k->heartbeat_left ? "none is expected"
+							  : "the agent is silent, and the "
+							    "collector is told");
+	printf("memory   %zu bytes\n", k->memory);
+}
+
+static json_t *keeping_json(const struct hg_guard_keeping *k)
+{
+	if (!host->keeping)
+		return json_null();
+	return json_pack("{s:b, s:o, s:I}", "locked", k->locked, "heartbeat_left",
+			 k->heartbeat_left < 0 ? json_null() : json_integer(k->heartbeat_left),
+			 "memory", (json_int_t)k->memory);
+}
+
 static void status_print(const struct status *s)
 {
 	printf("host     %s\n", host->name);
@@ -234,6 +304,7 @@ static void status_print(const struct status *s)
 	printf("profile  %u peers, %u rules, generation %u\n", s->config.n_peers, s->config.n_rules,
 	       s->config.generation);
 	printf("clock    %s\n", hg_guard_clock_name(s->clock));
+	keeping_print(&s->keeping);
 	counters_print(s, false);
 	counters_print(s, true);
 }
@@ -257,13 +328,14 @@ static void status_print_json(const struct status *s)
 	for (unsigned int r = 0; r < HG_REASON_MAX; r++)
 		json_object_set_new(is_drop(r) ? drop : pass, hg_reason_name(r),
 				    json_integer(s->counters[r]));
-	all = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "host",
+	all = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "host",
 			host->name, "clock", hg_guard_clock_name(s->clock), "policy",
 			hg_policy_name(s->config.policy), "confine",
 			s->config.flags & HG_GUARD_CONFINE, "police",
 			s->config.flags & HG_GUARD_POLICE, "generation", s->config.generation,
 			"peers", s->config.n_peers, "rules", s->config.n_rules, "interfaces",
-			interfaces, "flows", flows, "passed", pass, "dropped", drop);
+			interfaces, "flows", flows, "passed", pass, "dropped", drop, "keeping",
+			keeping_json(&s->keeping));
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(all);
@@ -302,37 +374,39 @@ static int guard_status(void *ctx, int argc, char **argv)
 
 static int guard_policy(void *ctx, int argc, char **argv)
 {
-	const struct hg_agent_conf *conf = ctx;
 	struct hg_guard *g = NULL;
+	struct hg_seal seal;
 	char err[512] = "";
-	int policy, ret;
+	int policy, ret = take_seal(argc, argv, 1, &seal);
 
-	policy = argc == 2 ? hg_policy_parse(argv[1]) : -EINVAL;
+	if (ret)
+		return ret;
+	policy = hg_policy_parse(argv[1]);
 	if (policy < 0)
-		return usage("policy monitor|initiated|sealed");
-	ret = open_guard(conf, &g, err, sizeof(err));
+		return usage("policy monitor|initiated|sealed [--seal FILE]");
+	ret = open_sealed(ctx, &seal, &g, err, sizeof(err));
 	if (!ret)
 		ret = host->set_policy(g, policy);
-	close_guard(g);
-	return ret ? failed_on_pinned(ret, "policy", err) : HG_EXIT_OK;
+	return changed(g, ret, "policy", err, sizeof(err));
 }
 
 static int switch_flag(const struct hg_agent_conf *conf, int argc, char **argv, __u32 flag)
 {
-	bool on = argc == 2 && !strcmp(argv[1], "yes");
 	struct hg_guard *g = NULL;
-	char err[512] = "", form[32];
-	int ret;
+	struct hg_seal seal;
+	char err[512] = "", form[48];
+	int ret = take_seal(argc, argv, 1, &seal);
 
-	if (!on && (argc != 2 || strcmp(argv[1], "no"))) {
-		snprintf(form, sizeof(form), "%s yes|no", argv[0]);
+	if (ret)
+		return ret;
+	if (strcmp(argv[1], "yes") && strcmp(argv[1], "no")) {
+		snprintf(form, sizeof(form), "%s yes|no [--seal FILE]", argv[0]);
 		return usage(form);
 	}
-	ret = open_guard(conf, &g, err, sizeof(err));
+	ret = open_sealed(conf, &seal, &g, err, sizeof(err));
 	if (!ret)
-		ret = host->set_flag(g, flag, on);
-	close_guard(g);
-	return ret ? failed_on_pinned(ret, argv[0], err) : HG_EXIT_OK;
+		ret = host->set_flag(g, flag, !strcmp(argv[1], "yes"));
+	return changed(g, ret, argv[0], err, sizeof(err));
 }
 
 static int guard_confine(void *ctx, int argc, char **argv)
@@ -476,17 +550,22 @@ static int guard_names(void *ctx, int argc, char **argv)
 
 const struct hg_subcommand hg_guard_subcommands[] = {
 	{ "guard on", "[INTERFACE...]", "guard the interfaces of the file, or these", guard_on },
-	{ "guard off", "", "take the guard away", guard_off },
+	{ "guard off", "[--seal FILE]", "take the guard away", guard_off },
 	{ "guard status", "[--json]", "interfaces, policy, flow tables, counters", guard_status },
-	{ "guard policy", "NAME", "monitor, initiated or sealed", guard_policy },
-	{ "guard confine", "WHETHER", "yes or no: only what the profile has gets out",
+	{ "guard policy", "NAME [--seal FILE]", "monitor, initiated or sealed", guard_policy },
+	{ "guard confine", "WHETHER [--seal FILE]", "yes or no: only what the profile has gets out",
 	  guard_confine },
-	{ "guard police", "WHETHER", "yes or no: what exceeds the profile is dropped",
+	{ "guard police", "WHETHER [--seal FILE]", "yes or no: what exceeds the profile is dropped",
 	  guard_police },
 	{ "guard flows", "[--json]", "the flows that the device has opened", guard_flows },
 	{ "guard names", "[--json]", "addresses that DNS answers have named", guard_names },
 	{ "guard events", "[--json] [--count N] [--time SECONDS]",
 	  "new flows and scores, as the guard tells them", hg_cmd_guard_events },
+	{ "guard lock", "--key FILE [--after N]", "let nobody change the guard without a seal",
+	  hg_cmd_guard_lock },
+	{ "guard unlock", "--seal FILE", "end that", hg_cmd_guard_unlock },
+	{ "guard seal", "--key FILE [--counter N] [--big-endian] COMMAND [WORD]",
+	  "make a seal for a locked guard, where the key is kept", hg_cmd_guard_seal },
 	{ "guard probe", "[--json]",
 	  "what this kernel has for the guard, and which host it would be", hg_cmd_guard_probe },
 	{ 0 },

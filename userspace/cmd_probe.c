@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph guard probe`: each host of the guard says what it finds in this kernel, and then which
- * of them would guard and why. For who builds an image, and for who wonders at a device.
+ * `heliograph guard probe`: each host of the guard says what it finds in this kernel, and then
+ * which of them would guard and why. For who builds an image, and for who wonders at a device.
  */
 #include "cmd_probe.h"
 

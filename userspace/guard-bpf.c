@@ -218,7 +218,8 @@ static int open_pinned(const char *pin_dir, struct hg_guard **guard, char *err, 
 	return ret;
 }
 
-static int detach(const char *pin_dir, char *err, size_t err_size)
+/* It is never locked, so a seal is more than it asks for. */
+static int detach(const char *pin_dir, const struct hg_seal *seal, char *err, size_t err_size)
 {
 	struct hg_error e = { err, err_size };
 	struct hg_pins p;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What every host of the guard shares: the words for reasons, policies and modes, the values a guard
- * has when nobody says otherwise, and what is checked of options before a kernel sees them. The
- * agent and the command line print and parse with it.
+ * What every host of the guard shares: the words for reasons, policies and modes, the values that a
+ * guard has when nobody says otherwise, and what is checked of options before a kernel sees them.
+ * The agent and the command line print and parse with it.
  */
 #include "guard-common.h"
 

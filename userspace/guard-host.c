@@ -107,7 +107,7 @@ static int end_others(const struct hg_guard_ops *ops, const char *pin_dir, struc
 
 		if (hg_guard_hosts[i] == ops)
 			continue;
-		ret = hg_guard_hosts[i]->detach(pin_dir, why, sizeof(why));
+		ret = hg_guard_hosts[i]->detach(pin_dir, NULL, why, sizeof(why));
 		if (ret && runs(hg_guard_hosts[i], pin_dir))
 			return hg_error_set(e, -EBUSY, "the guard of host %s cannot be ended: %s",
 					    hg_guard_hosts[i]->name, *why ? why : strerror(-ret));
@@ -152,15 +152,16 @@ int hg_guard_open(int host, const char *pin_dir, const struct hg_guard_ops **ops
 	return ret;
 }
 
-int hg_guard_detach(int host, const char *pin_dir, char *err, size_t err_size)
+int hg_guard_detach(int host, const char *pin_dir, const struct hg_seal *seal, char *err,
+		    size_t err_size)
 {
 	int ret = -ENOENT;
 
 	if (host != HG_HOST_AUTO)
-		return host_of(host)->detach(pin_dir, err, err_size);
+		return host_of(host)->detach(pin_dir, seal, err, err_size);
 	for (int i = 0; hg_guard_hosts[i]; i++) {
 		char why[256] = "";
-		int one = hg_guard_hosts[i]->detach(pin_dir, why, sizeof(why));
+		int one = hg_guard_hosts[i]->detach(pin_dir, seal, why, sizeof(why));
 
 		if (one == -ENOENT && ret != -ENOENT)
 			continue;

@@ -44,7 +44,8 @@ int hg_guard_attach(struct hg_guard_options *o, struct hg_guard_pick *pick, stru
 int hg_guard_open(int host, const char *pin_dir, const struct hg_guard_ops **ops,
 		  struct hg_guard **g, char *err, size_t err_size);
 
-/* Ends what runs. -ENOENT: there was none. */
-int hg_guard_detach(int host, const char *pin_dir, char *err, size_t err_size);
+/* Ends what runs; the seal is for one that is locked, or NULL. -ENOENT: there was none. */
+int hg_guard_detach(int host, const char *pin_dir, const struct hg_seal *seal, char *err,
+		    size_t err_size);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The module host of the guard: heliograph.ko, spoken to over generic netlink. The agent and the
- * command line call it through hg_guard_module; guard-netlink.c, guard-kmod-events.c and
- * guard-kmod-probe.c are its parts.
+ * command line call it through hg_guard_module; guard-netlink.c, guard-kmod-keep.c,
+ * guard-kmod-events.c and guard-kmod-probe.c are its parts.
  *
  * The kernel holds everything; an open guard here is a socket. Whatever changes is one request,
  * which the module takes or refuses as a whole, so nothing is to be undone. There is one guard in
@@ -24,7 +24,8 @@ _Static_assert(HG_GUARD_INTERFACES_MAX == HG_INTERFACES_MAX, "interfaces of a gu
 
 /* What GET answers. */
 struct state {
-	__u32 abi, clock;
+	__u32 abi, clock, locked, memory;
+	int heartbeat_left; /* -1: none */
 	bool guarded;
 	struct hg_guard_config config;
 	__u32 sizes[3], counts[3];
@@ -58,6 +59,11 @@ static void take_state(void *ctx, struct nlattr **attrs)
 
 	s->abi = hg_netlink_u32(attrs, HG_A_ABI, 0);
 	s->clock = hg_netlink_u32(attrs, HG_A_CLOCK, 0);
+	s->locked = hg_netlink_u32(attrs, HG_A_LOCKED, 0);
+	s->memory = hg_netlink_u32(attrs, HG_A_MEMORY, 0);
+	s->heartbeat_left = attrs[HG_A_HEARTBEAT_LEFT]
+				    ? (int)hg_netlink_u32(attrs, HG_A_HEARTBEAT_LEFT, 0)
+				    : -1;
 	s->guarded = attrs[HG_A_CONFIG] != NULL;
 	take(attrs, HG_A_CONFIG, &s->config, sizeof(s->config));
 	take(attrs, HG_A_SIZES, s->sizes, sizeof(s->sizes));
@@ -208,16 +214,20 @@ static int open_guard(const char *pin_dir, struct hg_guard **guard, char *err, s
 	return ret;
 }
 
-static int detach(const char *pin_dir, char *err, size_t err_size)
+static int detach(const char *pin_dir, const struct hg_seal *seal, char *err, size_t err_size)
 {
 	struct hg_error e = { err, err_size };
-	struct hg_netlink n;
-	int ret = hg_netlink_open(&n, false, &e);
+	struct hg_guard g = { 0 };
+	int ret = hg_netlink_open(&g.netlink, false, &e);
 
 	if (ret)
 		return ret;
-	ret = hg_netlink_call(&n, hg_netlink_request(&n, HG_CMD_DETACH), NULL, NULL, &e);
-	hg_netlink_close(&n);
+	if (seal)
+		g.seal = *seal;
+	ret = hg_kmod_change(&g, hg_netlink_request(&g.netlink, HG_CMD_DETACH));
+	if (ret)
+		hg_error_set(&e, ret, "%s", g.said);
+	hg_netlink_close(&g.netlink);
 	return ret;
 }
 
@@ -279,6 +289,20 @@ static int flow_sizes(struct hg_guard *g, size_t sizes[static 3])
 	return ret;
 }
 
+int hg_kmod_change(struct hg_guard *g, struct nl_msg *request)
+{
+	struct hg_error e = { g->said, sizeof(g->said) };
+	const struct hg_seal seal = g->seal;
+
+	g->seal.counter = 0;
+	g->said[0] = '\0';
+	if (request && seal.counter && nla_put(request, HG_A_SEAL, sizeof(seal), &seal)) {
+		nlmsg_free(request);
+		return -ENOMEM;
+	}
+	return hg_netlink_call(&g->netlink, request, NULL, NULL, &e);
+}
+
 static int send_u32(struct hg_guard *g, enum hg_command command, enum hg_attribute a, __u32 value)
 {
 	struct nl_msg *m = hg_netlink_request(&g->netlink, command);
@@ -287,7 +311,7 @@ static int send_u32(struct hg_guard *g, enum hg_command command, enum hg_attribu
 		nlmsg_free(m);
 		m = NULL;
 	}
-	return hg_netlink_call(&g->netlink, m, NULL, NULL, NULL);
+	return hg_kmod_change(g, m);
 }
 
 static int set_policy(struct hg_guard *g, enum hg_policy policy)
@@ -316,7 +340,7 @@ static int set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t n
 		nlmsg_free(m);
 		m = NULL;
 	}
-	return hg_netlink_call(&g->netlink, m, NULL, NULL, NULL);
+	return hg_kmod_change(g, m);
 }
 
 struct rows {
@@ -472,6 +496,28 @@ static int rematch(struct hg_guard *g)
 			       NULL, NULL);
 }
 
+static int keeping(struct hg_guard *g, struct hg_guard_keeping *k)
+{
+	struct state s;
+	int ret = guard_state(g, &s);
+
+	if (!ret)
+		*k = (struct hg_guard_keeping){ .locked = s.locked,
+						.heartbeat_left = s.heartbeat_left,
+						.memory = s.memory };
+	return ret;
+}
+
+static void set_seal(struct hg_guard *g, const struct hg_seal *seal)
+{
+	g->seal = *seal;
+}
+
+static const char *said(struct hg_guard *g)
+{
+	return g->said;
+}
+
 const struct hg_guard_ops hg_guard_module = {
 	.name = "module",
 	.probe = hg_kmod_probe,
@@ -498,4 +544,10 @@ const struct hg_guard_ops hg_guard_module = {
 	.set_bound = set_bound,
 	.bound = bound,
 	.rematch = rematch,
+	.keeping = keeping,
+	.heartbeat = hg_kmod_heartbeat,
+	.lock = hg_kmod_lock,
+	.seal = set_seal,
+	.unlock = hg_kmod_unlock,
+	.said = said,
 };

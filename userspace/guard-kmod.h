@@ -61,8 +61,20 @@ struct hg_guard {
 	struct nl_sock *events; /* NULL: nobody has asked for them yet */
 	void (*each)(void *ctx, const struct hg_event *e);
 	void *each_ctx;
-	__u64 lost; /* times that events were */
+	__u64 lost;	     /* times that events were */
+	struct hg_seal seal; /* for the next command that changes; counter 0: none */
+	char said[160];	     /* by the kernel, about the last command */
 };
+
+/* Sends with g's seal, if it has one. As hg_netlink_call(). */
+int hg_kmod_change(struct hg_guard *g, struct nl_msg *request);
+
+/* ---- heartbeat and lock (guard-kmod-keep.c) */
+
+int hg_kmod_heartbeat(struct hg_guard *g, unsigned int timeout_s,
+		      const struct hg_guard_distress *d);
+int hg_kmod_lock(struct hg_guard *g, const __u8 key[static HG_KEY_LENGTH], __u64 after);
+int hg_kmod_unlock(struct hg_guard *g);
 
 /* ---- its events (guard-kmod-events.c) */
 

@@ -58,6 +58,21 @@ enum hg_guard_clock {
 	HG_CLOCK_AGENT,	  /* this kernel takes none: close_seconds() */
 };
 
+/* A ready-made, signed alarm for the kernel to send, and where to. */
+struct hg_guard_distress {
+	struct hg_addr to;
+	__be16 port;
+	size_t length;
+	__u8 datagram[HG_DISTRESS_MAX];
+};
+
+/* What a guard keeps besides flows and counters. */
+struct hg_guard_keeping {
+	bool locked;
+	int heartbeat_left; /* seconds; 0: it has run out; -1: none is expected */
+	size_t memory;	    /* bytes */
+};
+
 #define HG_GUARD_FACTS_MAX (16 + HG_GUARD_INTERFACES_MAX)
 
 /* One thing that a host looks at in a kernel. */
@@ -96,8 +111,11 @@ struct hg_guard_ops {
 	int (*open)(const char *pin_dir, struct hg_guard **guard, char *err, size_t err_size);
 	void (*close)(struct hg_guard *g);
 
-	/* Removes programs, maps and pins from every interface. -ENOENT: there was none. */
-	int (*detach)(const char *pin_dir, char *err, size_t err_size);
+	/*
+	 * Ends the guard on every interface. -ENOENT: there was none; -EACCES: it is locked. The
+	 * seal may be NULL.
+	 */
+	int (*detach)(const char *pin_dir, const struct hg_seal *seal, char *err, size_t err_size);
 
 	/*
 	 * Fills list[HG_GUARD_INTERFACES_MAX]. An interface that has gone has ifindex 0; one whose
@@ -160,6 +178,26 @@ struct hg_guard_ops {
 		     void *ctx);
 	/* Every flow is matched against peers and rules again with its next packet out. */
 	int (*rematch)(struct hg_guard *g);
+
+	/* What follows is of hosts that can; else all of it is NULL. */
+
+	int (*keeping)(struct hg_guard *g, struct hg_guard_keeping *k);
+	/*
+	 * When it is not called again within so many seconds (up to HG_HEARTBEAT_MAX) the kernel
+	 * sends the datagram, and repeats it until it is. 0: no more is expected.
+	 */
+	int (*heartbeat)(struct hg_guard *g, unsigned int timeout_s,
+			 const struct hg_guard_distress *d);
+	/*
+	 * From now on the guard is changed and ended only with a seal (-EACCES); see heliograph.h.
+	 * Seals have counters above `after`.
+	 */
+	int (*lock)(struct hg_guard *g, const __u8 key[static HG_KEY_LENGTH], __u64 after);
+	/* The next command that changes the guard carries this seal. */
+	void (*seal)(struct hg_guard *g, const struct hg_seal *seal);
+	int (*unlock)(struct hg_guard *g);
+	/* The kernel's sentence about the last command that failed; "" if it had none. */
+	const char *(*said)(struct hg_guard *g);
 };
 
 extern const struct hg_guard_ops hg_guard_bpf;

@@ -38,6 +38,13 @@ static void join(struct hg_subcommand *all, const struct hg_subcommand *more)
 		all[n++] = *more;
 }
 
+/* What is done on other machines than the device, which have no file of its. */
+static bool is_for_makers(int argc, char **argv)
+{
+	return !strcmp(argv[0], "profile") ||
+	       (argc > 1 && !strcmp(argv[0], "guard") && !strcmp(argv[1], "seal"));
+}
+
 int main(int argc, char **argv)
 {
 	struct hg_subcommand subcommands[SUBCOMMANDS_MAX] = { 0 };
@@ -62,7 +69,7 @@ int main(int argc, char **argv)
 	first = hg_program_options(&program, argc, argv, set_option, &cli, &path);
 	if (first < 0)
 		return HG_EXIT_USAGE;
-	if (path == program.default_conf && !strcmp(argv[first], "profile"))
+	if (path == program.default_conf && is_for_makers(argc - first, argv + first))
 		path = NULL;
 	if (hg_agent_conf_load(path, &cli.conf, err, sizeof(err))) {
 		fprintf(stderr, "heliograph: %s\n", err);

@@ -21,6 +21,7 @@
 #include "guard-conf.h"
 #include "guard-host.h"
 #include "guard-profile.h"
+#include "heartbeat.h"
 #include "model.h"
 #include "profile-compile.h"
 #include "profile-sign.h"
@@ -42,6 +43,8 @@ struct hg_watch {
 	struct hg_detect *detect;
 	struct hg_answers *answers;	/* NULL: no guard or no profile is configured */
 	struct hg_alarm_sender *sender; /* NULL: no collector */
+	struct hg_heartbeat *heartbeat; /* NULL: no guard is configured */
+	bool locked;			/* the guard refused to be changed, and that was said */
 	struct event *tick;
 	int link_fd; /* tells of links that come, go and change */
 	struct event *links;
@@ -95,8 +98,12 @@ static void update_peers(struct hg_watch *w, bool anyway)
 	ret = w->host->set_profile(w->guard, peers, n, w->profile ? w->profile->rules : NULL,
 				   w->profile ? w->profile->n_rules : 0,
 				   w->profile ? w->profile->bounds : NULL);
+	if (ret == -EACCES && w->locked)
+		return;
+	w->locked = ret == -EACCES;
 	if (ret) {
-		hg_error("guard: peers and profile not set: %s", strerror(-ret));
+		hg_error("guard: peers and profile not set: %s",
+			 w->locked ? "it is locked, they stay as they are" : strerror(-ret));
 		return;
 	}
 	memcpy(w->peers, peers, sizeof(peers));
@@ -118,6 +125,26 @@ static void take_guard(struct hg_watch *w, const struct hg_guard_ops *ops, struc
 	w->guard = g;
 	if (w->detect)
 		hg_detect_set_guard(w->detect, ops, g);
+	if (w->heartbeat)
+		hg_heartbeat_set_guard(w->heartbeat, ops, g);
+}
+
+/* One that is locked is taken as it is: it guards. */
+static int take_locked(struct hg_watch *w, struct hg_guard_options *o, struct hg_guard_pick *pick,
+		       struct hg_guard **g, char *err, size_t err_size)
+{
+	char why[256] = "";
+	int ret;
+
+	if (w->guard)
+		return -EACCES;
+	ret = hg_guard_open(o->host, o->pin_dir, &pick->ops, g, why, sizeof(why));
+	if (ret)
+		return -EACCES;
+	hg_warn("guard: %s; it stays as it is", err);
+	snprintf(pick->why, sizeof(pick->why), "its guard is locked");
+	o->n_interfaces = 0;
+	return 0;
 }
 
 static int attach(struct hg_watch *w, char *err, size_t err_size)
@@ -130,6 +157,8 @@ static int attach(struct hg_watch *w, char *err, size_t err_size)
 
 	if (!ret)
 		ret = hg_guard_attach(&o, &pick, &g, err, err_size);
+	if (ret == -EACCES)
+		ret = take_locked(w, &o, &pick, &g, err, err_size);
 	if (ret)
 		return ret;
 	ret = w->profile ? hg_guard_compile(pick.ops, g, w->source, w->profile) : 0;
@@ -222,8 +251,11 @@ static void on_collector(void *ctx, const char *error, const struct sockaddr_sto
 						      ? sizeof(struct sockaddr_in6)
 						      : sizeof(struct sockaddr_in));
 	}
-	if (!ret)
+	if (!ret) {
+		if (w->heartbeat)
+			hg_heartbeat_set_collector(w->heartbeat, &w->collector);
 		return;
+	}
 	hg_warn("alarm: collector %s: %s", w->agent->conf.collector.host, strerror(-ret));
 	w->n_collector = 0;
 	w->collector_known_ms = 0;
@@ -340,6 +372,17 @@ static int start_sender(struct hg_watch *w, char *err, size_t err_size)
 
 	w->sender = hg_alarm_sender_new(&o, err, err_size);
 	return w->sender ? 0 : -EINVAL;
+}
+
+static int start_heartbeat(struct hg_watch *w)
+{
+	w->heartbeat = hg_heartbeat_new(w->agent->base, w->sender,
+					(w->agent->conf.guard.heartbeat + 999) / 1000);
+	if (!w->heartbeat)
+		return -ENOMEM;
+	if (w->guard)
+		hg_heartbeat_set_guard(w->heartbeat, w->host, w->guard);
+	return 0;
 }
 
 static void on_dns_answer(void *ctx, const struct hg_answer_event *e)
@@ -490,6 +533,8 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 	}
 	if (!ret && c->collector.host)
 		ret = start_sender(w, err, err_size);
+	if (!ret && c->guard.interfaces.count)
+		ret = start_heartbeat(w);
 	if (!ret && w->profile && w->guard)
 		ret = start_detector(w);
 	if (ret) {
@@ -509,6 +554,7 @@ void hg_watch_free(struct hg_watch *w)
 	hg_lookup_cancel(w->lookup);
 	hg_detect_free(w->detect);
 	hg_answers_free(w->answers);
+	hg_heartbeat_free(w->heartbeat);
 	hg_alarm_sender_free(w->sender);
 	if (w->tick)
 		event_free(w->tick);
@@ -579,14 +625,14 @@ json_t *hg_watch_guard_status(struct hg_watch *w)
 		else if (i != HG_PASS_OUT)
 			passed += counters[i];
 	}
-	return json_pack("{s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:o, s:s}", "host",
+	return json_pack("{s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:o, s:o, s:s}", "host",
 			 w->host->name, "policy", hg_policy_name(config.policy), "confine",
 			 config.flags & HG_GUARD_CONFINE, "police", config.flags & HG_GUARD_POLICE,
 			 "interfaces", interfaces_json(w), "passed", (json_int_t)passed, "dropped",
 			 (json_int_t)dropped, "reasons", reasons, "episodes",
 			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "names",
-			 w->answers ? hg_answers_status(w->answers) : json_null(), "error",
-			 w->guard_error);
+			 w->answers ? hg_answers_status(w->answers) : json_null(), "heartbeat",
+			 hg_heartbeat_status(w->heartbeat), "error", w->guard_error);
 }
 
 json_t *hg_watch_alarm_status(struct hg_watch *w)

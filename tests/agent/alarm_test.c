@@ -189,6 +189,31 @@ static void repeats(void)
 	ok(!waiting() && answered_counter == counter && !answered_result, "until it is answered");
 }
 
+static void silenced(void)
+{
+	uint64_t counter = 0, after = 0;
+	uint8_t datagram[HG_ALARM_MAX];
+	struct hg_alarm got = { 0 };
+	long n = hg_alarm_sender_silenced(sender, 60, datagram, sizeof(datagram), &counter);
+
+	ok(n > 0 && !hg_alarm_open(hg_slice_of(datagram, (size_t)n), device.key, &got) &&
+		   got.alarm_class == HG_ALARM_SILENCED && got.feature == HG_FEATURE_HEARTBEAT &&
+		   got.value == 60 && got.bound == 60 && !got.time_ms &&
+		   !strcmp(got.model, "cam") && got.counter == counter && got.episode == counter,
+	   "an alarm for the kernel to send is signed, has no time and its own number");
+	is_int(hg_alarm_sender_newest(sender), counter, "which is the newest");
+	ok(!waiting(), "and it does not wait to be sent from here");
+	hg_alarm_sender_test(sender, &after);
+	ok(after > counter && hg_alarm_sender_newest(sender) == after,
+	   "the next statement has another number");
+	loop(1000, HG_DATAGRAM_ALARM, 1);
+	reply(last(HG_DATAGRAM_ALARM), "dev-1", after, HG_ACK_STORED, collector.key);
+	counter_now = 0;
+	is_int((int)hg_alarm_sender_silenced(sender, 60, datagram, sizeof(datagram), &after),
+	       -EAGAIN, "without a number there is none");
+	counter_now = hg_alarm_sender_newest(sender) + 1;
+}
+
 static void queue(void)
 {
 	struct hg_alarm a = {
@@ -324,6 +349,8 @@ int main(void)
 	if (sender) {
 		enrolment();
 		repeats();
+		n_seen = 0;
+		silenced();
 		queue();
 		enrol_again();
 	}

@@ -16,3 +16,4 @@ test-srcs-tests/agent/names_test := userspace/names.c
 test-srcs-tests/agent/answers_test := $(addprefix userspace/,answers.c dns.c names.c guard-conf.c \
 	guard-common.c agent-conf.c)
 test-libs-tests/agent/answers_test := -ljansson $(conf-libs)
+test-srcs-tests/agent/seal_test := userspace/seal.c

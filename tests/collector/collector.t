@@ -50,6 +50,15 @@ check "altered" audit_is signature 1
 check "replayed" audit_is replayed 1
 check "duplicate" audit_is duplicate 1
 
+# --- what the kernel sends when an agent is silenced: known, and no reason to block anybody
+for i in 1 2 3 4; do
+	is "device $i was silenced" "$(send $i alarm class=4 feature=5 value=60 time=0 counter=550)" stored
+done
+is "it is stored as such" "$(sql "SELECT count(*) FROM alarm
+	WHERE class = 4 AND hg_feature_name(feature) = 'heartbeat' AND value = 60")" 4
+check "all are judged" wait_for 5 sql_is "SELECT count(*) FROM alarm WHERE NOT correlated" 0
+is "four of them are no incident" "$(sql "SELECT count(*) FROM incident")" 0
+
 # --- two agree, three make an incident
 check "before: device 1 reaches the victim" reaches dev1 192.0.2.10
 is "device 1 reports a flood" "$(send 1 alarm class=2 target=192.0.2.10/32 port=80 counter=600)" stored

@@ -4,7 +4,8 @@
  *
  *   sender OPTION=VALUE...
  *     to=ADDR:PORT cert=FILE key=FILE collector=FILE     who speaks to whom
- *     kind=enrol|alarm|junk   class=N target=NET/LEN proto=N port=N counter=N episode=N uid=UID
+ *     kind=enrol|alarm|junk   class=N feature=N value=N time=MS counter=N episode=N uid=UID
+ *     target=NET/LEN proto=N port=N
  *     flip=N (invert byte N from the end)  size=N (of junk)  times=N (send N copies)  wait=MS
  *     save=FILE load=FILE     keep the datagram; send one that was kept
  *
@@ -120,17 +121,15 @@ static void put_target(struct hg_alarm *a)
 
 static long make_alarm(X509 *cert, EVP_PKEY *key, const char *uid, uint8_t *buf)
 {
-	struct hg_alarm a = { .model = "test",
-			      .firmware = "1",
-			      .feature = HG_FEATURE_PACKETS,
-			      .value = 1000,
-			      .bound = 10,
-			      .time_ms = 1700000000000 };
+	struct hg_alarm a = { .model = "test", .firmware = "1", .bound = 10 };
 
 	snprintf(a.uid, sizeof(a.uid), "%s", uid);
 	a.counter = number("counter", "1");
 	a.episode = number("episode", get("counter", "1"));
 	a.alarm_class = (uint8_t)number("class", "2");
+	a.feature = (uint8_t)number("feature", "1");
+	a.value = number("value", "1000");
+	a.time_ms = number("time", "1700000000000");
 	a.attack = (uint8_t)number("attack", "0");
 	a.window = (uint16_t)number("window", "0");
 	put_target(&a);

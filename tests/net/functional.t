@@ -4,7 +4,7 @@
 
 The same checks, for IPv4 and IPv6, with nftables' `ct state` (the test's control), with no filter
 (every block_ check must then fail, or it proves nothing), and with the guard in each mode; "l3" is
-an interface without Ethernet header. A negative needs no waiting: after what must not arrive a
+an interface without Ethernet header. "module" and "module-l3" are with heliograph.ko, where it is. A negative needs no waiting: after what must not arrive a
 datagram of the device's own flow is sent, and when that is there the other would be, too.
 """
 import contextlib
@@ -288,19 +288,21 @@ def attempt(check, side):
 
 
 def one(tap, mode):
-    w = World(plain=mode != "l3")
+    l3, module = mode.endswith("l3"), mode.startswith("module")
+    w = World(plain=not l3)
     try:
-        if mode == "l3":
+        if l3:
             w.tunnel()
         guard = None
         if mode == "nft":
             nft(w)
         elif mode != "none":
-            guard = w.guard("tc" if mode == "l3" else mode).on()
+            asked = "auto" if module else "tc" if l3 else mode
+            guard = w.guard(asked, host="module" if module else "bpf").on()
             got = guard.status()["interfaces"][0]["mode"]
-            tap.equal(got, "tc" if mode == "l3" else mode, f"{mode}: the guard is there as asked")
+            tap.equal(got, "netfilter" if module else asked, f"{mode}: the guard is there as asked")
         for v6 in (False, True):
-            side = Side(w, v6, mode == "l3")
+            side = Side(w, v6, l3)
             with side.stack:
                 family(tap, side, f"{mode} {'IPv6' if v6 else 'IPv4'}", mode)
         if guard:
@@ -311,7 +313,7 @@ def one(tap, mode):
 
 def family(tap, side, label, mode):
     for check in CHECKS:
-        if check is dhcp and mode == "l3":
+        if check is dhcp and side.l3:
             continue  # no link that could be broadcast on
         name = check.__name__
         good = attempt(check, side)

@@ -19,6 +19,7 @@ DATADIR ?= $(PREFIX)/share/heliograph
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SRCDIR ?= $(PREFIX)/src
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 # make's own defaults (cc, ar) give way; CC or AR of the environment or command line do not.
 ifeq ($(origin CC),default)
@@ -90,10 +91,11 @@ include mirror/build.mk
 include collector/build.mk
 include tests/build.mk
 
-.PHONY: all ebpf agent profile mirror collector tests demo check bench bench-accuracy lint install uninstall clean help
+.PHONY: all ebpf agent profile dkms mirror collector tests demo check bench bench-accuracy lint install uninstall clean help
 all: $(programs) ebpf
 agent: $(O)/heliographd $(O)/heliograph $(libheliograph) $(O)/libheliograph.a
 profile: $(O)/heliograph-profile
+dkms: # sources only
 mirror: $(O)/heliograph-mirror
 collector: $(O)/heliograph-collector
 tests: all $(tests)
@@ -157,12 +159,12 @@ lint:
 
 places = bin='$(BINDIR)' sbin='$(SBINDIR)' bpf='$(BPFDIR)' data='$(DATADIR)' man='$(MANDIR)' \
 	conf='$(SYSCONFDIR)/heliograph' unit='$(UNITDIR)' sysusers='$(SYSUSERSDIR)' \
-	lib='$(LIBDIR)' include='$(INCLUDEDIR)'
+	lib='$(LIBDIR)' include='$(INCLUDEDIR)' src='$(SRCDIR)'
 # An image takes what it needs: each part builds and installs without the libraries of the others.
 installer = $(Q)scripts/install --build '$(O)' --destdir '$(DESTDIR)' $(places)
 install: all
 	$(installer)
-parts := agent ebpf profile mirror collector
+parts := agent ebpf profile mirror collector dkms
 .PHONY: $(parts:%=install-%)
 $(parts:%=install-%): install-%: %
 	$(installer) --part $*
@@ -182,5 +184,5 @@ help:
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'
-	@echo 'make install-agent, -ebpf, -mirror, -collector, -profile: one part, see docs/packaging.md'
+	@echo 'make install-agent, -ebpf, -mirror, -collector, -profile, -dkms: one part, see docs/packaging.md'
 	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # libhg.a: what all daemons link. A program pulls in only what it calls. What wants libpq stands
 # apart, so that a device's image is built without PostgreSQL.
-pg-srcs := lib/pg.c lib/pg_migrate.c
+pg-srcs := $(sort $(wildcard lib/pg*.c))
 lib-srcs := $(filter-out $(pg-srcs),$(sort $(wildcard lib/*.c)))
 # Silent on a machine without pkg-config: `make demo` installs it, and then reads this again.
 pkg = $(if $(shell command -v $(PKG_CONFIG)),$(shell $(PKG_CONFIG) --$(1) $(2)))

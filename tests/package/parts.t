@@ -10,7 +10,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 files() { (cd "$1" && find . ! -type d | sort); }
 mk() { make --no-print-directory -C "$top" O="$build" "$@"; }
 
-for part in agent ebpf mirror collector profile; do
+for part in agent ebpf mirror collector profile dkms; do
 	mk -s DESTDIR="$tmp/$part" "install-$part" >"$tmp/out" 2>&1
 	ok $? "make install-$part"
 	files "$tmp/$part" >"$tmp/$part.files"

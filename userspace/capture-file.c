@@ -191,14 +191,16 @@ static int frame_of(struct hg_capture_file *f, const struct pcap_pkthdr *h, cons
 	return 0;
 }
 
-/* pcapng can say any 64-bit second. */
+/* pcapng can say any 64-bit second; time_t has 32 bits on some machines. */
 static __u64 time_of(const struct pcap_pkthdr *h)
 {
-	if (h->ts.tv_sec < 0 || h->ts.tv_usec < 0)
+	__s64 seconds = h->ts.tv_sec;
+
+	if (seconds < 0 || h->ts.tv_usec < 0)
 		return 0;
-	if (h->ts.tv_sec > SECONDS_MAX)
+	if (seconds > SECONDS_MAX)
 		return SECONDS_MAX * 1000000000ull;
-	return (__u64)h->ts.tv_sec * 1000000000ull + (__u64)h->ts.tv_usec % 1000000000ull;
+	return (__u64)seconds * 1000000000ull + (__u64)h->ts.tv_usec % 1000000000ull;
 }
 
 int hg_capture_file_next(struct hg_capture_file *f, struct hg_capture_record *r, char *err,

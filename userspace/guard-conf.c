@@ -52,7 +52,7 @@ int hg_guard_options_conf(struct hg_guard_options *o, const struct hg_agent_conf
 		struct hg_guard_interface *g = &made.interfaces[made.n_interfaces++];
 
 		if (strlen(names->items[i]) >= sizeof(g->name)) {
-			snprintf(err, err_size, "[guard] interface: '%s' is too long for a name",
+			snprintf(err, err_size, "[guard] interface: '%.64s' is too long for a name",
 				 names->items[i]);
 			return -EINVAL;
 		}

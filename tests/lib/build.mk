@@ -9,3 +9,4 @@ test-libs-tests/lib/tls_test := $(ssl-libs)
 $(eval $(call program,tests/lib/vectors,tests/lib/vectors.c tests/lib/pki.c,-ljansson $(ssl-libs)))
 test-srcs-tests/lib/print_test := lib/pg_print.c
 test-libs-tests/lib/print_test := -lpq
+test-srcs-tests/lib/print_test := lib/pg_print.c

@@ -141,6 +141,13 @@ check:
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)tests/run $(if $(SAN),--san) --build $(O) $(T)
 
+# The module and the device's programs in QEMU on other architectures and kernels; ARCH='6.1:malta ...'
+# for some of the rows that tests/vm/arch names.
+check-arch:
+	$(Q)scripts/deps build run test arch
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)HG_VERBOSE=1 HG_ARCH='$(ARCH)' HG_FILE_LIMIT=5400 HG_SUITE_LIMIT=5400 tests/run --build $(O) tests/vm/arch
+
 bench:
 	$(Q)scripts/deps build run test
 	$(Q)$(MAKE) --no-print-directory tests
@@ -179,6 +186,7 @@ clean:
 help:
 	@echo 'make demo        show the main job end to end (root; installs what is missing)'
 	@echo 'make check       pass all tests (root; installs what is missing); T=FILE... for some, SAN=1 for sanitizers'
+	@echo 'make check-arch  the module and the agent on other architectures and kernels, in QEMU; ARCH= for some'
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'

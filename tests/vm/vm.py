@@ -30,6 +30,7 @@ import tempfile
 import threading
 import time
 
+import cross
 import kernels
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -56,8 +57,6 @@ MACHINES = {
                      ("virtio_net",), None, ""),
 }
 USUAL = {"amd64": "pc", "arm64": "virt", "armhf": "virt32", "mipsel": "malta", "s390x": "s390x"}
-TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu", "s390x": "s390x-linux-gnu",
-            "armhf": "arm-linux-gnueabihf", "mipsel": "mipsel-linux-gnu"}
 
 
 def missing(machine="pc"):
@@ -82,23 +81,6 @@ def text_of(*cmd, **more):
     return subprocess.run(cmd, capture_output=True, text=True, check=False, **more).stdout
 
 
-def sysroot(arch, *packages):
-    """A directory with Debian packages of an architecture unpacked; None if one cannot be had."""
-    root = kernels.cache(f"sysroot-{arch}")
-    apt = None
-    with kernels.locked(f"sysroot-{arch}"):
-        os.makedirs(root + "/.have", exist_ok=True)
-        for package in packages:
-            if os.path.exists(f"{root}/.have/{package}"):
-                continue
-            apt = apt or kernels.Apt(None if arch == kernels.NATIVE else arch)
-            if not apt.unpack(package, root):
-                kernels.reasons.append(f"{package} for {arch} cannot be fetched")
-                return None
-            open(f"{root}/.have/{package}", "w", encoding="ascii").close()
-    return root
-
-
 class Root:
     """The guest's files, as a directory on the host."""
 
@@ -113,7 +95,7 @@ class Root:
     def busybox(self):
         if self.kernel.arch == kernels.NATIVE and shutil.which("busybox"):
             return shutil.which("busybox")
-        root = sysroot(self.kernel.arch, "busybox-static")
+        root = cross.sysroot(self.kernel.arch, "busybox-static", depends=False)
         if not root:
             raise RuntimeError(kernels.why())
         return root + "/bin/busybox"
@@ -137,7 +119,7 @@ class Root:
             said = text_of("readelf", "-d", "-l", one)
             wanted = re.findall(r"NEEDED.*\[(.*)\]|interpreter: (\S+)\]", said)
             for name in (a or os.path.basename(b) for a, b in wanted):
-                triplet = TRIPLETS[self.kernel.arch]
+                triplet = cross.TRIPLETS[self.kernel.arch]
                 lib = next(iter(glob.glob(f"{root}/lib/{triplet}/{name}") +
                                 glob.glob(f"{root}/usr/lib/{triplet}/{name}") +
                                 glob.glob(f"{root}/lib*/{name}")), None)
@@ -147,7 +129,7 @@ class Root:
                     found[lib] = "/lib/" + name
                     queue.append(lib)
             for interpreter in (b for _, b in wanted if b):
-                found[f"{root}/lib/{TRIPLETS[self.kernel.arch]}/{os.path.basename(interpreter)}"] \
+                found[f"{root}/lib/{cross.TRIPLETS[self.kernel.arch]}/{os.path.basename(interpreter)}"] \
                     = interpreter
         return found
 

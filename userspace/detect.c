@@ -20,6 +20,8 @@
 
 #define FRESH 2 /* seconds since its last packet: the flow belongs to what is measured now */
 
+#define LOST_GAP_MS 60000 /* between two complaints of lost events */
+
 #define RECENT 256 /* destinations opened last, over all channels */
 #define RECENT_MS (3600 * 1000)
 
@@ -42,6 +44,7 @@ struct recent {
 struct hg_detect {
 	struct hg_detect_options o;
 	struct event *timer, *events;
+	uint64_t lost, lost_ms;	  /* times that events were, and when that was said */
 	bool unreadable;	  /* the guard could not be read, and that was logged */
 	uint64_t now_ms, last_ms; /* last_ms: when seconds were closed from here; 0: not yet */
 	struct recent recent[RECENT];
@@ -200,9 +203,25 @@ static void take_event(void *ctx, const struct hg_event *e)
 		d->o.answer(d->o.ctx, (const struct hg_answer_event *)e);
 }
 
+static void tell_lost(struct hg_detect *d)
+{
+	uint64_t lost = d->o.ops->events_lost ? d->o.ops->events_lost(d->o.guard) : 0;
+
+	if (lost == d->lost || (d->lost_ms && d->now_ms - d->lost_ms < LOST_GAP_MS))
+		return;
+	if (lost > d->lost)
+		hg_warn("detect: events of the guard were lost, they came faster than the agent "
+			"reads; what lasts is told again");
+	d->lost = lost;
+	d->lost_ms = d->now_ms;
+}
+
 static int take_events(struct hg_detect *d)
 {
-	return d->o.ops->events(d->o.guard, take_event, d);
+	int ret = d->o.ops->events(d->o.guard, take_event, d);
+
+	tell_lost(d);
+	return ret;
 }
 
 static void on_events(evutil_socket_t fd, short what, void *ctx)
@@ -273,6 +292,7 @@ void hg_detect_set_guard(struct hg_detect *d, const struct hg_guard_ops *ops,
 	d->o.ops = ops;
 	d->o.guard = guard;
 	d->last_ms = 0;
+	d->lost = 0;
 	if (d->o.base && start_events(d))
 		hg_warn("detect: no memory for the guard's events; new flows are read once a second");
 }

@@ -115,6 +115,21 @@ static int end_others(const struct hg_guard_ops *ops, const char *pin_dir, struc
 	return 0;
 }
 
+/* A module that is in /lib/modules may not be loadable, or be of another release. */
+static int attach_other(struct hg_guard_options *o, struct hg_guard_pick *pick, struct hg_guard **g,
+			char *err, size_t err_size)
+{
+	char why[200] = "";
+	int ret = hg_guard_bpf.attach(o, g, why, sizeof(why));
+
+	if (ret)
+		return ret;
+	pick->ops = &hg_guard_bpf;
+	snprintf(pick->why, sizeof(pick->why), "no module: %s", err);
+	*err = '\0';
+	return 0;
+}
+
 int hg_guard_attach(struct hg_guard_options *o, struct hg_guard_pick *pick, struct hg_guard **g,
 		    char *err, size_t err_size)
 {
@@ -124,6 +139,9 @@ int hg_guard_attach(struct hg_guard_options *o, struct hg_guard_pick *pick, stru
 
 	if (!ret)
 		ret = pick->ops->attach(o, &made, err, err_size);
+	if ((ret == -ENOENT || ret == -EPROTO) && o->host == HG_HOST_AUTO &&
+	    pick->ops == &hg_guard_module && !attach_other(o, pick, &made, err, err_size))
+		ret = 0;
 	if (!ret)
 		ret = end_others(pick->ops, o->pin_dir, &e);
 	if (!ret)

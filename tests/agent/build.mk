@@ -17,3 +17,5 @@ test-srcs-tests/agent/answers_test := $(addprefix userspace/,answers.c dns.c nam
 	guard-common.c agent-conf.c)
 test-libs-tests/agent/answers_test := -ljansson $(conf-libs)
 test-srcs-tests/agent/seal_test := userspace/seal.c
+test-srcs-tests/agent/host_test := $(guard-srcs) userspace/agent-conf.c
+test-libs-tests/agent/host_test := $(guard-libs) $(conf-libs)

@@ -79,7 +79,10 @@ static hg_inline int hg_flow_reopens(const struct hg_packet *p, const struct hg_
 	return f->state != HG_FLOW_OPENING || f->tcp & HG_FLOW_RST << HG_FLOW_RECEIVED;
 }
 
-/* A new flow by packet p, which was matched. Without packets_out nothing may come in either. */
+/*
+ * A new flow by packet p, which was matched. Without packets_out nothing may come in either. Where
+ * the remote has begun it, there is no answer to wait for.
+ */
 static hg_inline void hg_flow_open(struct hg_flow *f, const struct hg_packet *p, __u32 generation,
 				   __u32 now_s)
 {
@@ -91,7 +94,7 @@ static hg_inline void hg_flow_open(struct hg_flow *f, const struct hg_packet *p,
 	f->packets_in = 0;
 	f->channel = p->channel;
 	f->roles = p->roles;
-	f->state = HG_FLOW_OPENING;
+	f->state = p->theirs ? HG_FLOW_ESTABLISHED : HG_FLOW_OPENING;
 	f->tcp = p->key.proto == HG_IP_TCP && !p->refused ? hg_flow_tcp_flags(p->tcp) : 0;
 	f->generation = generation;
 }

@@ -19,14 +19,15 @@ static hg_inline int hg_peer_matches(const struct hg_peer *peer, const struct hg
 
 /*
  * `roles` and `channels` are of the flow's remote: what peer it is, and which channels its names
- * are of. Ports count where the protocol has them.
+ * are of. `theirs`: the remote may have begun the flow. Ports count where the protocol has them.
  */
 static hg_inline int hg_rule_matches(const struct hg_rule *r, const struct hg_flow_key *k,
-				     __u8 roles, __u64 channels)
+				     __u8 roles, __u64 channels, int theirs)
 {
-	__u16 port = HG_NET16(k->remote_port);
+	int served = r->flags & HG_RULE_THEIRS;
+	__u16 port = HG_NET16(served ? k->local_port : k->remote_port);
 
-	if (r->proto && r->proto != k->proto)
+	if ((r->proto && r->proto != k->proto) || (served && !theirs))
 		return 0;
 	if ((k->proto == HG_IP_TCP || k->proto == HG_IP_UDP) &&
 	    (port < r->port_min || port > r->port_max))

@@ -106,7 +106,7 @@ struct hg_packet {
 	__u8 held;    /* nothing of its flow has got out so far */
 	__u8 refused; /* does not get out */
 	__u8 reason;  /* enum hg_reason */
-	__u8 pad[1];
+	__u8 theirs;  /* the remote has begun its flow, and the profile has a channel for that */
 };
 
 /* The bytes of a packet. */

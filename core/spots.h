@@ -77,11 +77,15 @@ static hg_inline int hg_spot(__u32 *set, __u32 words, __u32 hash)
 	return 1;
 }
 
-/* The device has opened a flow. True if its destination is new: struct hg_window.fresh. */
-static hg_inline int hg_spots_add(struct hg_spots *s, __u64 seed, const struct hg_flow_key *k)
+/*
+ * A flow to a service, which is on the remote's port or on the device's own, was opened. True if
+ * its destination is new: struct hg_window.fresh.
+ */
+static hg_inline int hg_spots_add(struct hg_spots *s, __u64 seed, const struct hg_flow_key *k,
+				  __be16 service_port)
 {
 	__u32 remote = hg_spots_hash(seed, &k->remote, 0);
-	__u32 port = (__u32)HG_NET16(k->remote_port) << 8 | k->proto;
+	__u32 port = (__u32)HG_NET16(service_port) << 8 | k->proto;
 	__u32 service = hg_spots_hash(seed, &k->remote, port + 1);
 
 	s->n[0] += hg_spot(s->second, 8, remote);

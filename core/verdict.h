@@ -179,7 +179,10 @@ static hg_inline struct hg_window *hg_count_out(struct hg_host *h, __u8 channel,
 	return w;
 }
 
-/* Counts a flow that the device has opened just now. */
+/*
+ * Counts a flow that was opened just now. What a trusted remote opens is answered, and no login of
+ * ours.
+ */
 static hg_inline void hg_count_opened(struct hg_host *h, struct hg_window *w,
 				      const struct hg_packet *p, int named)
 {
@@ -188,11 +191,14 @@ static hg_inline void hg_count_opened(struct hg_host *h, struct hg_window *w,
 	if (!w || !s)
 		return;
 	w->flows++;
-	if (!named)
+	if (p->theirs)
+		w->answered++;
+	else if (!named)
 		w->unnamed++;
-	if (hg_is_login(&p->key))
+	if (!p->theirs && hg_is_login(&p->key))
 		w->login++;
-	if (hg_spots_add(s, hg_host_config(h)->seed, &p->key))
+	if (hg_spots_add(s, hg_host_config(h)->seed, &p->key,
+			 p->theirs ? p->key.local_port : p->key.remote_port))
 		w->fresh++;
 }
 
@@ -376,8 +382,28 @@ static hg_inline int hg_is_answer(struct hg_host *h, const struct hg_packet *p)
 }
 
 /*
- * Finds the flow's peer and channel: p->roles, p->channel. Both loops read the bank in force. False
- * if the remote is a bare address: global, no peer, and no DNS answer has named it.
+ * Can this packet be of a flow that the remote has begun? f is the flow, if it is there and alive.
+ * What comes in from trusted remotes leaves no trace, so of TCP the SYNs tell, of echoes the kind;
+ * of UDP only the port does.
+ */
+static hg_inline int hg_may_be_theirs(struct hg_host *h, const struct hg_packet *p,
+				      const struct hg_flow *f)
+{
+	if (p->key.proto == HG_IP_TCP) {
+		if (p->tcp & HG_TCP_RST || (p->tcp & (HG_TCP_SYN | HG_TCP_ACK)) == HG_TCP_SYN ||
+		    (f && f->tcp & HG_FLOW_SYN << HG_FLOW_RECEIVED))
+			return 0;
+	} else if (p->key.proto == HG_IP_ICMP || p->key.proto == HG_IP_ICMPV6) {
+		if (!(p->flags & HG_PACKET_ANSWER))
+			return 0;
+	}
+	return hg_host_config(h)->policy == HG_POLICY_MONITOR || hg_out_trusts(h, &p->key.remote);
+}
+
+/*
+ * Finds the flow's peer and channel: p->roles, p->channel, p->theirs, which it had to be before.
+ * Both loops read the bank in force. False if the remote is a bare address: global, no peer, and no
+ * DNS answer has named it.
  */
 static hg_inline int hg_match_flow(struct hg_host *h, struct hg_packet *p)
 {
@@ -403,11 +429,15 @@ static hg_inline int hg_match_flow(struct hg_host *h, struct hg_packet *p)
 		rule = hg_host_rule(h, bank * HG_RULES_MAX + i);
 		if (!rule || !rule->channel)
 			break;
-		if (hg_rule_matches(rule, &p->key, p->roles, channels)) {
+		if (hg_rule_matches(rule, &p->key, p->roles, channels, p->theirs)) {
 			p->channel = rule->channel & (HG_CHANNELS_MAX - 1);
+			p->theirs = rule->flags & HG_RULE_THEIRS;
 			break;
 		}
 	}
+	hg_stage();
+	if (!p->channel)
+		p->theirs = 0;
 	hg_stage();
 	return named || p->roles || hg_addr_is_local(&p->key.remote);
 }
@@ -528,7 +558,7 @@ static hg_inline void hg_learn_asked(struct hg_host *h, const struct hg_packet *
 /*
  * Where a packet of the device belongs. Returns its flow, or NULL if that is to be learnt, or if
  * the packet has none: an answer to a stranger, which counts as outside the profile wherever it
- * goes.
+ * goes, unless the profile has a channel for what trusted remotes open.
  */
 static hg_inline struct hg_flow *hg_place_flow(struct hg_host *h, struct hg_packet *p,
 					       const __u32 *slot)
@@ -541,21 +571,25 @@ static hg_inline struct hg_flow *hg_place_flow(struct hg_host *h, struct hg_pack
 	hg_learn_asked(h, p, now_s);
 	opens = !f || !hg_flow_is_alive(c, p->key.proto, f, now_s);
 	p->learns = !opens || hg_flow_may_open(p);
-	if (!p->learns && !c->flags)
-		return 0;
 	if (!opens)
 		opens = hg_flow_reopens(p, f);
-	p->held = p->learns && (opens || !f->packets_out);
+	p->held = opens || !f->packets_out;
 	if (!opens && f->generation == c->generation) {
 		p->channel = f->channel;
 		p->roles = f->roles;
 		p->inside = p->channel || p->roles;
 		return f;
 	}
+	p->theirs = hg_may_be_theirs(h, p, opens ? 0 : f);
+	hg_stage();
+	if (!p->learns && !c->flags && !p->theirs)
+		return 0;
 	p->opens = opens;
 	hg_stage();
 	p->named = hg_match_flow(h, p);
 	p->inside = p->channel || p->roles;
+	p->learns = p->learns || p->theirs;
+	p->held = p->held && p->learns;
 	if (!p->learns)
 		p->channel = 0;
 	return 0;

@@ -191,9 +191,6 @@ static void warn(const char *path, const struct hg_profile *p)
 	for (size_t i = 0; i < p->n_channels; i++) {
 		const struct hg_profile_channel *ch = &p->channels[i];
 
-		if (ch->remote_opens)
-			printf("%s: note: %s: what remotes open is not counted yet\n", path,
-			       ch->name);
 		for (size_t k = 0; k + 1 < ch->n_remotes; k++)
 			if (p->remotes[ch->remotes + k].kind == HG_REMOTE_ANY)
 				printf("%s: note: %s: remotes beside \"any\" change nothing\n",

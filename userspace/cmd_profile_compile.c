@@ -52,8 +52,9 @@ static void print(const struct hg_compiled *c)
 		char ports[16], remote[HG_REMOTE_TEXT_MAX];
 
 		snprintf(ports, sizeof(ports), "%u-%u", r->port_min, r->port_max);
-		printf("%4zu  %7u  %5u  %-11s  %s\n", i, r->channel, r->proto, ports,
-		       remote_text(r, remote));
+		printf("%4zu  %7u  %5u  %-11s  %s%s\n", i, r->channel, r->proto, ports,
+		       remote_text(r, remote),
+		       r->flags & HG_RULE_THEIRS ? ", who opens; ports are the device's" : "");
 	}
 	if (c->n_names)
 		printf("\n%-18s  %s\n", "channels (bits)", "name");
@@ -80,10 +81,11 @@ static json_t *json_of(const struct hg_compiled *c)
 	for (size_t i = 0; i < c->n_rules; i++) {
 		const struct hg_rule *r = &c->rules[i];
 
-		json_array_append_new(rules, json_pack("{s:i, s:i, s:i, s:i, s:s}", "channel",
-						       r->channel, "proto", r->proto, "port_min",
-						       r->port_min, "port_max", r->port_max,
-						       "remote", remote_text(r, text)));
+		json_array_append_new(
+			rules, json_pack("{s:i, s:i, s:i, s:i, s:s, s:s}", "channel", r->channel,
+					 "proto", r->proto, "port_min", r->port_min, "port_max",
+					 r->port_max, "remote", remote_text(r, text), "opener",
+					 r->flags & HG_RULE_THEIRS ? "remote" : "device"));
 	}
 	for (size_t i = 0; i < c->n_names; i++) {
 		json_t *list = json_array();

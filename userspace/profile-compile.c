@@ -147,6 +147,7 @@ static void compile_remotes(struct hg_compiled *out, const struct hg_profile *p,
 	for (size_t i = 0; i < ch->n_remotes; i++) {
 		const struct hg_profile_remote *r = &p->remotes[ch->remotes + i];
 		struct hg_rule rule = { .channel = number, .proto = ch->proto };
+		__u8 theirs = ch->remote_opens ? HG_RULE_THEIRS : 0;
 
 		rule.addr = r->addr;
 		rule.prefix_len = r->prefix_len;
@@ -157,6 +158,7 @@ static void compile_remotes(struct hg_compiled *out, const struct hg_profile *p,
 			rule.flags = HG_RULE_PREFIX;
 		else if (r->kind == HG_REMOTE_NAME)
 			rule.flags = HG_RULE_BOUND;
+		rule.flags |= theirs;
 		if (r->kind == HG_REMOTE_NAME)
 			add_name(out, r->host, number);
 		if (r->kind != HG_REMOTE_NAME || !named)
@@ -261,9 +263,7 @@ int hg_profile_compile(const struct hg_profile *p, const __u64 *old, struct hg_c
 		compile_bounds(p, &ch->envelope, b);
 		compile_tests(ch, b);
 		b->id = ids[i];
-		/* The guard counts no flows that remotes open; they are outside. */
-		if (!ch->remote_opens)
-			compile_remotes(out, p, ch, number[i]);
+		compile_remotes(out, p, ch, number[i]);
 	}
 	return 0;
 }

@@ -186,12 +186,14 @@ _Static_assert(sizeof(struct hg_peer) == 24, "hg_peer");
 #define HG_RULE_LOCAL 1u  /* in the local network */
 #define HG_RULE_PREFIX 2u /* in addr/prefix_len */
 #define HG_RULE_BOUND 4u  /* its name is one of the channel's: see struct hg_bound */
+/* The remote begins; ports are the device's. Only of trusted remotes, and under the monitor policy. */
+#define HG_RULE_THEIRS 8u
 
 /* One way into a channel. The first rule that matches a flow's first packet decides. */
 struct hg_rule {
 	struct hg_addr addr;
 	__u16 channel;	/* 1..HG_CHANNELS_MAX - 1 */
-	__u16 port_min; /* remote port, host order */
+	__u16 port_min; /* remote port, or the device's with HG_RULE_THEIRS; host order */
 	__u16 port_max;
 	__u8 prefix_len; /* of the 128-bit form: IPv4 /24 is 120 */
 	__u8 proto;	 /* IPPROTO_*, 0: any */
@@ -256,7 +258,7 @@ _Static_assert(sizeof(struct hg_bound) == 16, "hg_bound");
  */
 struct hg_window {
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
-	__u64 flows;	/* opened by the device */
+	__u64 flows;	/* opened by the device, or by trusted remotes in a channel of theirs */
 	__u64 answered; /* of those: got a packet back that was no refusal */
 	__u64 refused;	/* of those: got RST or ICMP unreachable before any answer */
 	__u64 fresh;	/* of those: to an address and port not opened in this or the hour before */

@@ -139,7 +139,7 @@ static void open_flow(unsigned int channel, uint32_t remote, uint16_t port, uint
 	w->tcp += packets;
 	w->syn += packets == 1 ? 1 : 0;
 	w->unnamed++;
-	w->fresh += hg_spots_add(&guard.spots[channel], 1, k);
+	w->fresh += hg_spots_add(&guard.spots[channel], 1, k, k->remote_port);
 }
 
 static struct hg_detect *begin(void)

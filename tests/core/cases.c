@@ -536,6 +536,46 @@ static const struct hg_case cases[] = {
 	{ "trusted: an error about nothing",
 	  ". trust 203.0.113.9/32\n< ip4 r=X unreach quote udp 4000 9 : trusted\n"
 	  "< unreach quote r=X udp 4000 9 : icmp\n" },
+	{ "theirs: a trusted remote opens TCP",
+	  ". trust 203.0.113.0/24\n< ip4 r=X tcp=S 8000 4000 : trusted none\n"
+	  "> ip4 r=X tcp=SA 8000 4000 : out channel=8 established inside flows=1 answered=1\n"
+	  "< ip4 r=X tcp=A 8000 4000 : flow channel=8 got=1\n"
+	  "> ip4 r=X tcp=PA 8000 4000 data=99 : channel=8 flows=1 sent=2 answered=1 unnamed=0\n" },
+	{ "theirs: in the middle of it",
+	  ". trust 203.0.113.0/24\n"
+	  "> ip4 r=X tcp=A 8000 22 : channel=8 established flows=1\n" },
+	{ "theirs: UDP, whose service is the device's",
+	  ". trust 203.0.113.0/24\n< ip4 r=X udp 8000 4000 : trusted\n"
+	  "> ip4 r=X udp 8000 4000 : channel=8 established flows=1 answered=1 fresh=1 ports=1\n"
+	  "> ip4 r=X udp 8000 4001 : channel=8 flows=2 answered=2 fresh=1 ports=1\n"
+	  "> ip4 r=X udp 8001 4001 : flows=3 fresh=2 ports=2 destinations=1\n" },
+	{ "theirs: an echo, but not our own",
+	  ". trust 203.0.113.0/24\n> ip4 r=X ping 9 : channel=5 opening\n"
+	  "> ip4 r=X pong 7 : channel=8 established flows=1\n" },
+	{ "theirs: not who is not trusted",
+	  ". trust 192.0.2.0/24\n> ip4 r=X udp 8000 4000 : channel=0 opening outside\n"
+	  "> ip4 r=X tcp=SA 8001 4000 : none\n> ip4 r=X tcp=A 8002 4000 : channel=0\n"
+	  "> ip4 r=X pong 7 : none\n" },
+	{ "theirs: not what the device opens, nor a refusal",
+	  ". trust 203.0.113.0/24\n> ip4 r=X tcp=S 8000 4000 : channel=0 opening\n"
+	  "< ip4 r=X tcp=SA 8000 4000 : flow\n. generation 2\n"
+	  "> ip4 r=X tcp=A 8000 4000 : channel=0 established\n"
+	  "> ip4 r=X tcp=RA 8001 4000 : none\n" },
+	{ "theirs: other ports, other remotes",
+	  ". trust 0.0.0.0/0\n> ip4 r=X tcp=SA 7999 4000 : none\n"
+	  "> ip4 r=X udp 8010 4000 : channel=0\n> udp 8000 4000 : channel=0\n" },
+	{ "theirs: whoever it is under monitor",
+	  ". policy monitor\n< ip4 r=X tcp=S 8000 4000 : no-flow\n"
+	  "> ip4 r=X tcp=SA 8000 4000 : channel=8 flows=1\n< ip4 r=X tcp=A 8000 4000 : flow\n" },
+	{ "theirs: matched again, confined and policed",
+	  ". trust 203.0.113.0/24\n. bound 8=1/-/1\n. confine yes\n. police yes\n"
+	  "> ip4 r=X tcp=SA 8000 4000 : out channel=8 flows=1\n. generation 2\n"
+	  "> ip4 r=X tcp=A 8000 4000 : out channel=8 flows=1 established sent=2\n" },
+	{ "theirs: the same ports again",
+	  ". trust 203.0.113.0/24\n> ip4 r=X tcp=SA 8000 4000 : channel=8 flows=1\n"
+	  "> ip4 r=X tcp=FA 8000 4000\n< ip4 r=X tcp=FA 8000 4000 : flow closing\n"
+	  "< ip4 r=X tcp=S 8000 4000 : trusted\n. wait 21\n"
+	  "> ip4 r=X tcp=SA 8000 4000 : channel=8 flows=2 established\n" },
 	{ "profile: another, in the middle",
 	  "> tcp=S 4000 443 : channel=3\n< tcp=SA 4000 443 : flow\n"
 	  ". profile B\n< tcp=A 4000 443 : flow channel=3\n"

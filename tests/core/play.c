@@ -2,8 +2,9 @@
 /*
  * The player of play.h. The world of the cases: device D, mirror M (TCP 8443), name server N
  * (port 53), others R and X; channels 1 mirror, 2 names, 3 TCP 443 to R's prefix, 4 UDP 5000-5999
- * in the local network, 5 echo, 7 TCP 8883 to whom a name of the channel led; the rest is outside,
- * channel 0. Time begins at 100,000 s.
+ * in the local network, 5 echo, 7 TCP 8883 to whom a name of the channel led, 8 what X's prefix
+ * opens to the device's ports 8000 to 8009, and its echoes; the rest is outside, channel 0. Time begins
+ * at 100,000 s.
  */
 #include "play.h"
 
@@ -33,6 +34,19 @@ static void peer(size_t *n, const char *who, unsigned int port, __u8 proto, __u8
 static void rule(size_t *n, const struct hg_rule *r)
 {
 	world.rules[(world.config.generation & 1) * HG_RULES_MAX + (*n)++] = *r;
+}
+
+/* What trusted remotes may open. */
+static void serve(size_t *n)
+{
+	struct hg_rule r = { .channel = 8,
+			     .port_min = 8000,
+			     .port_max = 8009,
+			     .flags = HG_RULE_THEIRS | HG_RULE_PREFIX };
+
+	frame_address("203.0.113.0", 0, &r.addr);
+	r.prefix_len = 120;
+	rule(n, &r);
 }
 
 /* Set A is described above; B knows no mirror, and puts R's prefix into channel 6. */
@@ -75,6 +89,7 @@ static void profile(char set)
 					.port_min = 8883,
 					.port_max = 8883,
 					.flags = HG_RULE_BOUND });
+	serve(&rules);
 	rule(&rules, &(struct hg_rule){ .channel = 5, .proto = 1 });
 	rule(&rules, &(struct hg_rule){ .channel = 5, .proto = 58 });
 	world.config.n_peers = peers;

@@ -55,7 +55,7 @@ static void open_flow(struct device *d, __u32 host, __u16 port, __u32 packets, _
 	d->key.remote.a[3] = host;
 	d->key.remote_port = (__be16)HG_NET16(port);
 	d->now.flows++;
-	d->now.fresh += hg_spots_add(&d->spots, 42, &d->key);
+	d->now.fresh += hg_spots_add(&d->spots, 42, &d->key, d->key.remote_port);
 	d->now.unnamed++;
 	d->now.packets_out += packets;
 	d->now.tcp += packets;

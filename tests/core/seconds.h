@@ -81,7 +81,7 @@ static void live(struct device *d, __u32 mood)
 		k.remote_port = (__be16)below(mood == 3 ? 1000 : 3);
 		k.local.a[3] = (__be32)below(below(20) ? 1 : 40);
 		d->now.flows++;
-		d->now.fresh += hg_spots_add(&d->spots, 42, &k);
+		d->now.fresh += hg_spots_add(&d->spots, 42, &k, k.remote_port);
 		d->now.unnamed += below(2);
 		d->now.answered += below(2);
 		d->now.refused += !below(5);

@@ -49,7 +49,7 @@ static void guard(void)
 	}
 	holds(channels == p.n_channels + 1 && ids[0] == HG_OUTSIDE_ID);
 	for (size_t i = 0; i < p.n_channels; i++)
-		rules += p.channels[i].remote_opens ? 0 : hg_profile_rules(&p, &p.channels[i]);
+		rules += hg_profile_rules(&p, &p.channels[i]);
 	holds(compiled.n_rules == rules && rules <= HG_RULES_MAX);
 	for (size_t i = 0; i < rules; i++) {
 		const struct hg_rule *r = &compiled.rules[i];

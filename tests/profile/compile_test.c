@@ -44,7 +44,7 @@ static void rules(void)
 	compile(text, NULL);
 	is_str(c.model, "cam", "model");
 	is_str(c.firmware, "2.1", "firmware");
-	is_int((long long)c.n_rules, 9, "two ranges times prefix, names and role; one; two");
+	is_int((long long)c.n_rules, 10, "two ranges times prefix, names and role; one; one; two");
 	ok(r[0].channel == 1 && r[0].proto == IPPROTO_TCP && r[0].port_min == 443 &&
 		   r[0].port_max == 443 && r[0].flags == HG_RULE_PREFIX && r[0].prefix_len == 120 &&
 		   r[0].addr.a[3] == htonl(0xc0000200) && !r[0].peer_roles,
@@ -57,10 +57,12 @@ static void rules(void)
 	ok(r[6].channel == 2 && r[6].flags == HG_RULE_LOCAL && r[6].port_min == 0 &&
 		   r[6].port_max == 65535,
 	   "local, any port");
-	ok(r[7].channel == 4 && !r[7].flags && !r[7].peer_roles && !r[7].proto, "any");
-	ok(r[8].channel == 4 && r[8].flags == HG_RULE_BOUND, "a name of another channel");
-	ok(c.bounds[3].id && !strcmp(c.channels[3], "in"),
-	   "a channel that remotes open has a number, and no rule");
+	ok(r[7].channel == 3 && r[7].flags == (HG_RULE_LOCAL | HG_RULE_THEIRS) &&
+		   r[7].port_min == 22 && r[7].port_max == 22,
+	   "the device's port, which remotes open");
+	ok(c.bounds[3].id && !strcmp(c.channels[3], "in"), "in a channel like others");
+	ok(r[8].channel == 4 && !r[8].flags && !r[8].peer_roles && !r[8].proto, "any");
+	ok(r[9].channel == 4 && r[9].flags == HG_RULE_BOUND, "a name of another channel");
 	is_int((long long)hg_compiled_patterns(&c, patterns), 2, "names");
 	ok(!strcmp(patterns[0].name, "a.example") && patterns[0].channels == (1 << 1 | 1 << 4),
 	   "a name of two channels");

@@ -58,6 +58,10 @@
 /* A host that slept, or a late timer: no more seconds than this are made up for. */
 #define HG_SCORE_SECONDS_MAX 60u
 
+/* struct hg_score_state.slowly */
+#define HG_SCORE_SLOWLY 1u
+#define HG_SCORE_STANDS 2u /* a sum that this minute has not added to */
+
 /* All-zero is the start: the first step only takes the reading. */
 struct hg_score_state {
 	struct hg_window last; /* reading at the last step */
@@ -79,7 +83,7 @@ struct hg_score_state {
 	__u8 attack;			/* enum hg_attack, as last told */
 	__u8 over_flows, over_bytes;	/* the sums stand above their limits */
 	__u8 slot;			/* of flows_then */
-	__u8 slowly;			/* what breaks in this second is walk or a sum */
+	__u8 slowly; /* what breaks in this second is walk or a sum: HG_SCORE_* */
 	__u8 pad[8];
 };
 
@@ -214,7 +218,7 @@ static hg_inline void hg_score_walk(struct hg_score_state *st, const struct hg_b
 	st->walk = up > b->walk_limit ? b->walk_limit : up;
 	if (!failed || st->walk < b->walk_limit || e->feature)
 		return;
-	st->slowly = 1;
+	st->slowly = HG_SCORE_SLOWLY;
 	hg_score_hold(e, HG_FEATURE_WALK, HG_WINDOW_SECOND, st->walk, b->walk_limit - 1);
 }
 
@@ -243,6 +247,30 @@ static hg_inline void hg_score_size(const struct hg_sample *m, const struct hg_b
 		hg_score_hold(e, HG_FEATURE_SIZE, HG_WINDOW_MINUTE, least, m->bytes);
 }
 
+/*
+ * A sum breaks while it grows. Above its limit it lets an episode last, but the minutes in which it
+ * shrinks are no evidence of anything.
+ */
+static hg_inline void hg_score_over(struct hg_score_state *st, const struct hg_bounds *b,
+				    struct hg_score_event *e)
+{
+	int grows;
+
+	if (st->over_flows) {
+		grows = st->minute.flows * 60 > b->sum_flows_rate;
+		hg_score_hold(e, HG_FEATURE_SUM_FLOWS, HG_WINDOW_HOUR, st->sum_flows,
+			      (__u64)b->sum_flows_limit * 60);
+	} else {
+		grows = st->minute.bytes * 60 > b->sum_bytes_rate;
+		hg_score_hold(e, HG_FEATURE_SUM_BYTES, HG_WINDOW_HOUR, st->sum_bytes,
+			      b->sum_bytes_limit * 60);
+	}
+	if (!grows && st->active)
+		st->slowly = HG_SCORE_STANDS;
+	else if (!grows)
+		e->feature = 0;
+}
+
 /* Once a minute: sums, mean size, the walk's leak. */
 static hg_inline void hg_score_minute(struct hg_score_state *st, const struct hg_bounds *b,
 				      struct hg_score_event *e)
@@ -263,15 +291,11 @@ static hg_inline void hg_score_minute(struct hg_score_state *st, const struct hg
 	hg_stage();
 	if (e->feature)
 		return;
-	st->slowly = 1;
+	st->slowly = HG_SCORE_SLOWLY;
 	hg_score_size(m, b, e);
 	hg_stage();
-	if (!e->feature && st->over_flows)
-		hg_score_hold(e, HG_FEATURE_SUM_FLOWS, HG_WINDOW_HOUR, st->sum_flows,
-			      (__u64)b->sum_flows_limit * 60);
-	else if (!e->feature && st->over_bytes)
-		hg_score_hold(e, HG_FEATURE_SUM_BYTES, HG_WINDOW_HOUR, st->sum_bytes,
-			      b->sum_bytes_limit * 60);
+	if (!e->feature && (st->over_flows || st->over_bytes))
+		hg_score_over(st, b, e);
 }
 
 /* Mild excess counts up to an episode. True if what broke is not told yet. */
@@ -471,7 +495,9 @@ static hg_inline void hg_score_step(struct hg_score_state *st, const struct hg_b
 	st->hour_s += seconds;
 	hg_stage();
 	hg_score_test(st, b, spots, seconds, e);
-	e->attack = e->feature ? hg_attack_of(e, channel) : st->attack;
+	e->attack = st->attack;
+	if (e->feature && st->slowly != HG_SCORE_STANDS)
+		e->attack = hg_attack_of(e, channel);
 	hg_stage();
 	if (!hg_score_waits(st, e))
 		e->news = hg_score_news(st, e, seconds);

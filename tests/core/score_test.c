@@ -224,6 +224,29 @@ static void sums(void)
 	ok(!d.st.active, "at the rate that is usual it never does");
 }
 
+/* What has added up goes down slowly: the minutes without traffic name nothing anew. */
+static void sum_that_stands(void)
+{
+	struct device d = begin(1);
+	int other = 0, more = 0;
+
+	d.b.sum_flows_rate = 6;
+	d.b.sum_flows_limit = 10;
+	for (int i = 0; i < 30; i++) {
+		open_flow(&d, 9, 443, 3, 80, 1);
+		until(&d, HG_EPISODE_END, 60);
+	}
+	ok(d.st.active && d.st.attack == HG_ATTACK_DRIFT, "in a channel, answered: drift");
+	for (int i = 0; i < 20000 && d.e.news != HG_EPISODE_END; i++) {
+		second(&d);
+		more += d.e.news == HG_EPISODE_MORE;
+		other += d.e.news != HG_EPISODE_NONE && d.e.attack != HG_ATTACK_DRIFT;
+	}
+	ok(d.e.news == HG_EPISODE_END && more > 10 && !other,
+	   "and stays so until the sum is small");
+	is_int(until(&d, HG_EPISODE_START, 3600), -1, "which is the end of it");
+}
+
 static void no_echo(void)
 {
 	struct device d = begin(0);
@@ -459,6 +482,7 @@ int main(void)
 	another_channel();
 	walks();
 	sums();
+	sum_that_stands();
 	no_echo();
 	mildness();
 	names();

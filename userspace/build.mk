@@ -23,7 +23,7 @@ capture-srcs := $(addprefix userspace/,capture.c capture-device.c capture-file.c
 	capture-peers.c)
 replay-srcs := $(capture-srcs) $(addprefix userspace/,replay.c dns.c names.c targets.c)
 learn-srcs := $(addprefix userspace/,learn.c learn-minutes.c learn-endpoints.c learn-channels.c \
-	learn-envelope.c)
+	learn-envelope.c learn-sums.c)
 capture-cmd-srcs := $(replay-srcs) $(learn-srcs) $(addprefix userspace/,cmd_profile_capture.c \
 	cmd_profile_test.c cmd_profile_learn.c cmd_profile_plot.c plot.c episodes.c labels.c)
 

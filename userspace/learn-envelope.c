@@ -8,9 +8,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "../core/score.h"
 
 #define RING 60
 #define HOURS_MIN 3 /* covered; an hour's bound from fewer would say little */
+
+#define SIZED_MIN 60   /* minutes with a mean size; fewer say little of it */
+#define SIZE_TIMES 2   /* its margin, for the guard applies none */
+#define SIZE_FULL 1500 /* packets are not larger, so neither is a mean */
 
 /* The counts that slide. */
 enum { PACKETS, BYTES, FLOWS, FAILED, FRESH, COUNTS };
@@ -38,6 +43,7 @@ struct meter {
 	struct slide minute, hour; /* parts: seconds, minutes */
 	__u64 most[HG_WINDOWS][HG_ENVELOPE_FEATURES];
 	__u64 windows[HG_WINDOWS], last[HG_WINDOWS]; /* with something in them */
+	__u64 size, sized, last_sized;		     /* mean bytes of a minute's packets */
 	bool begun;
 };
 
@@ -109,6 +115,18 @@ static void note_sums(struct meter *m, unsigned int window, const __u64 *sum)
 		larger(&m->most[window][feature_of[i]], sum[i]);
 }
 
+/* The mean size of the minute so far, where the score would look at it. */
+static void note_size(struct meter *m, __u64 minute)
+{
+	const __u64 *sum = m->minute.sum;
+
+	if (sum[PACKETS] < HG_SCORE_SIZE_PACKETS)
+		return;
+	larger(&m->size, (sum[BYTES] + sum[PACKETS] - 1) / sum[PACKETS]);
+	m->sized += m->last_sized != minute;
+	m->last_sized = minute;
+}
+
 void hg_meter_second(struct hg_meter *all, const struct hg_replayer_second *s)
 {
 	static const __u64 length[HG_WINDOWS] = { 1, 60, 3600 };
@@ -128,6 +146,7 @@ void hg_meter_second(struct hg_meter *all, const struct hg_replayer_second *s)
 	note_sums(m, HG_WINDOW_SECOND, counts);
 	note_sums(m, HG_WINDOW_MINUTE, m->minute.sum);
 	note_sums(m, HG_WINDOW_HOUR, m->hour.sum);
+	note_size(m, s->time_s / 60);
 	for (unsigned int w = 0; w < HG_WINDOWS; w++) {
 		larger(&m->most[w][HG_ENVELOPE_DESTINATIONS], s->destinations[w]);
 		m->windows[w] += m->last[w] != s->time_s / length[w];
@@ -172,6 +191,19 @@ void hg_meter_envelope(const struct hg_meter *all, unsigned int channel, double 
 		if (out->most[w][HG_ENVELOPE_FAILED] < out->most[w][HG_ENVELOPE_FLOWS])
 			out->most[w][HG_ENVELOPE_FAILED] = out->most[w][HG_ENVELOPE_FLOWS];
 	}
+}
+
+/*
+ * There is no least size: whatever the model loads, it acknowledges with packets of nothing but
+ * headers.
+ */
+void hg_meter_size(const struct hg_meter *all, unsigned int channel,
+		   struct hg_profile_envelope *out)
+{
+	const struct meter *m = &all->channels[channel];
+
+	if (m->sized >= SIZED_MIN && m->size * SIZE_TIMES < SIZE_FULL)
+		out->most[HG_WINDOW_MINUTE][HG_ENVELOPE_SIZE_MAX] = m->size * SIZE_TIMES;
 }
 
 __u64 hg_meter_windows(const struct hg_meter *m, unsigned int channel, unsigned int window)

@@ -27,6 +27,11 @@ void hg_meter_session(struct hg_meter *m);
 void hg_meter_envelope(const struct hg_meter *m, unsigned int channel, double hours,
 		       struct hg_profile_envelope *out);
 
+/*
+ * Sets size_max: no minute's mean was half as large, in an hour's worth of minutes that have one.
+ */
+void hg_meter_size(const struct hg_meter *m, unsigned int channel, struct hg_profile_envelope *out);
+
 /* Windows of a length in which the channel did something. */
 __u64 hg_meter_windows(const struct hg_meter *m, unsigned int channel, unsigned int window);
 /* The most of a feature as it was seen. */

@@ -56,7 +56,10 @@ static void on_endpoint_packet(void *ctx, const struct hg_replayer_packet *p)
 
 static void on_meter_second(void *ctx, const struct hg_replayer_second *s)
 {
-	hg_meter_second(((struct hg_learn *)ctx)->meter, s);
+	struct hg_learn *l = ctx;
+
+	hg_meter_second(l->meter, s);
+	hg_sums_second(l->sums, s);
 }
 
 static void on_meter_session(void *ctx, unsigned int session)
@@ -145,9 +148,14 @@ static void set_envelopes(struct hg_learn *l)
 	double hours = (double)l->seconds / 3600;
 	struct hg_profile_envelope outside;
 
-	for (size_t i = 0; i < l->profile.n_channels; i++)
-		hg_meter_envelope(l->meter, (unsigned int)i + 1, hours,
-				  &l->profile.channels[i].envelope);
+	for (size_t i = 0; i < l->profile.n_channels; i++) {
+		struct hg_profile_channel *ch = &l->profile.channels[i];
+
+		hg_meter_envelope(l->meter, (unsigned int)i + 1, hours, &ch->envelope);
+		hg_sums_learn(l->sums, (unsigned int)i + 1, hours, &l->profile, ch);
+		if (!ch->no_answers)
+			hg_meter_size(l->meter, (unsigned int)i + 1, &ch->envelope);
+	}
 	/* What no channel takes has a default; only where more was seen is that not enough. */
 	hg_meter_envelope(l->meter, 0, 0, &outside);
 	for (int f = 0; f < HG_ENVELOPE_FEATURES; f++) {
@@ -172,7 +180,8 @@ int hg_learn_run(struct hg_learn *l, char *err, size_t err_size)
 
 	snprintf(err, err_size, "out of memory");
 	l->meter = hg_meter_new(&l->skip);
-	if (!l->meter || hg_endpoints_init(&l->endpoints))
+	l->sums = hg_sums_new(&l->skip);
+	if (!l->meter || !l->sums || hg_endpoints_init(&l->endpoints))
 		return -ENOMEM;
 	add_groups(&l->profile);
 	ret = pass(l, "looking for what stands out", &minutes, err, err_size);
@@ -198,4 +207,6 @@ void hg_learn_exit(struct hg_learn *l)
 	hg_episodes_exit(&l->episodes);
 	hg_meter_free(l->meter);
 	l->meter = NULL;
+	hg_sums_free(l->sums);
+	l->sums = NULL;
 }

@@ -8,6 +8,7 @@
 #include "learn-channels.h"
 #include "learn-envelope.h"
 #include "learn-minutes.h"
+#include "learn-sums.h"
 #include "profile-compile.h"
 
 struct hg_learn {
@@ -28,6 +29,7 @@ struct hg_learn {
 	struct hg_endpoints endpoints;
 	struct hg_minutes minutes;
 	struct hg_meter *meter;
+	struct hg_sums *sums;
 	struct hg_episodes episodes; /* that the captures make with the profile */
 	unsigned int merged;
 	__u64 seconds, active_minutes, left_out;

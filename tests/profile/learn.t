@@ -8,43 +8,17 @@ learned, and must be told in a test.
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from pcap import Home  # noqa: E402
+from pcap import Home, profile as run  # noqa: E402
+from world import TOP, Tap  # noqa: E402
 
-TOP = os.environ.get("HG_TOP") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-BUILD = os.environ.get("HG_BUILD") or os.path.join(TOP, "build")
 DATA = os.environ.get("HG_DATA") or os.path.join(TOP, "../shared/data")
 START = 1_600_000_200
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    print(f"{'' if good else 'not '}ok {count} - {what}")
-    if not good:
-        failed += 1
-        for w in why:
-            for line in str(w).splitlines()[:40]:
-                print(f"# {line}")
-    sys.stdout.flush()
-    return good
-
-
-def skip(what, why):
-    global count
-    count += 1
-    print(f"ok {count} - {what} # SKIP {why}")
-
-
-def run(*args):
-    p = subprocess.run([os.path.join(BUILD, "heliograph"), "profile", *args], stdin=subprocess.DEVNULL,
-                       capture_output=True, text=True, timeout=120)
-    return p.returncode, p.stdout, p.stderr
+tap = Tap()
+ok = tap.ok
 
 
 def channel(profile, name):
@@ -183,6 +157,68 @@ def test_peers(tmp):
     ok(rc == 0 and "outside the profile: 0 packets, 0 flows" in out, "other peers are in the profile", rc, out, err)
 
 
+def upload(home, start, flows, gap, packets):
+    for i in range(flows):
+        home.tcp(start + i * gap, "203.0.113.10", 443, (1200,) * packets)
+
+
+def without(path, *keys):
+    p = learned(path)
+    for c in p["channels"]:
+        for k in keys:
+            c.pop(k, None)
+    with open(path + ".less", "w", encoding="utf-8") as f:
+        json.dump(p, f)
+    return path + ".less"
+
+
+def test_sums(tmp):
+    train, leak, same = Home(seed=9), Home(seed=10), Home(seed=11)
+    for home, hours in ((train, 50), (leak, 40), (same, 40)):
+        home.live(START, hours)
+        for day in range(2):  # a busy hour a day
+            upload(home, START + (10 + 24 * day) * 3600, 40, 60, 20)
+    rc, out, err = run("learn", "--accept", train.write(f"{tmp}/sums.pcap"), "-o", f"{tmp}/sums.json")
+    web = channel(learned(f"{tmp}/sums.json"), "tcp-443-example.com")
+    hour = web.get("envelope", {}).get("3600", {}).get("bytes", 0)
+    got = web.get("sum", {}).get("bytes", {})
+    ok(rc == 0 and 200_000 < got.get("rate", 0) < hour < got.get("limit", 0) < 3 * hour,
+       "what goes on for six hours is less than an hour may bring", web.get("sum"), hour, err)
+    ok(not channel(learned(f"{tmp}/sums.json"), "udp-5353-group").get("sum"), "no sums where no answers are expected")
+    upload(leak, START + 14 * 3600, 900, 60, 10)  # as much as the busy hour, for fifteen hours
+    leak.write(f"{tmp}/leak.pcap")
+    rc, out, err = run("test", f"{tmp}/sums.json", f"{tmp}/leak.pcap", "--json")
+    told = [e for e in json.loads(out)["episodes"] if e["channel"] == "tcp-443-example.com"]
+    ok(told and told[0]["feature"].startswith("sum") and told[0]["attack"] == "drift",
+       "a leak below every window's bound is told by its sum, as drift", told, err)
+    rc, out, err = run("test", without(f"{tmp}/sums.json", "sum"), f"{tmp}/leak.pcap")
+    ok(rc == 0 and "drift: 0 episodes" in out, "and would not be without", out, err)
+    rc, out, err = run("test", f"{tmp}/sums.json", same.write(f"{tmp}/same.pcap"))
+    ok(rc == 0 and "drift: 0 episodes" in out, "the same busy hours in another home are not told", out, err)
+    short = Home(seed=12)
+    short.live(START, 20)
+    run("learn", short.write(f"{tmp}/short.pcap"), "-o", f"{tmp}/short.json")
+    ok(not any("sum" in c for c in learned(f"{tmp}/short.json")["channels"]), "less than a day says nothing of sums")
+
+
+def test_size(tmp):
+    train, other = Home(seed=13), Home(seed=14)
+    for home, size in ((train, 60), (other, 900)):
+        home.live(START, 26)
+        for i in range(80):
+            sport = home.next_port()
+            for k in range(25):
+                home.udp(START + 7000 + i * 600 + k, "198.51.100.7", 7000, b"r" * size, b"a", sport=sport)
+    run("learn", train.write(f"{tmp}/size.pcap"), "-o", f"{tmp}/size.json")
+    minute = channel(learned(f"{tmp}/size.json"), "udp-7000").get("envelope", {}).get("60", {})
+    ok(minute.get("size_max") == 2 * 88 and "size_min" not in minute, "twice the largest mean size of a minute", minute)
+    web = channel(learned(f"{tmp}/size.json"), "tcp-443-example.com").get("envelope", {}).get("60", {})
+    ok("size_max" not in web, "none of few packets", web)
+    rc, out, err = run("test", f"{tmp}/size.json", other.write(f"{tmp}/larger.pcap"), "--json")
+    ok(any(e["channel"] == "udp-7000" and e["attack"] == "drift" for e in json.loads(out)["episodes"]) and
+       json.loads(out)["hostile"] == 0, "larger packets are told as drift", out, err)
+
+
 def test_wrong(tmp):
     train = f"{tmp}/train.pcap"
     text = f"{tmp}/text"
@@ -233,7 +269,7 @@ def test_real(tmp):
     for train, other in pairs:
         files = [f"{DATA}/benign/{f}.pcap" for f in (train, other)]
         if not all(map(os.path.exists, files)):
-            skip(f"{train}: learned", "no captures (HG_DATA)")
+            tap.skip(f"{train}: learned", "no captures (HG_DATA)")
             continue
         rc, out, err = run("learn", files[0], "-o", f"{tmp}/real.json")
         ok(rc == 0 and "0 hostile" in out, f"{train}: learned", rc, out, err)
@@ -249,9 +285,10 @@ try:
     test_slow(tmp)
     test_odd_hour(tmp)
     test_peers(tmp)
+    test_sums(tmp)
+    test_size(tmp)
     test_wrong(tmp)
     test_real(tmp)
 finally:
     shutil.rmtree(tmp)
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+tap.done()

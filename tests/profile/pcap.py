@@ -3,13 +3,22 @@
 import os
 import random
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../net"))
 import packet as raw  # noqa: E402
+from world import BUILD  # noqa: E402
 
 SYN, RST, ACK = raw.SYN, raw.RST, raw.ACK
 GROUP = "01:00:5e:00:00:fb"
+
+
+def profile(*args):
+    """Runs heliograph profile: status, what it said, and its errors."""
+    p = subprocess.run([BUILD + "/heliograph", "profile", *args], stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, timeout=120)
+    return p.returncode, p.stdout, p.stderr
 
 
 def mac(text):

@@ -4,39 +4,19 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from pcap import Home  # noqa: E402
+from pcap import Home, profile as run  # noqa: E402
+from world import Tap  # noqa: E402
 
-TOP = os.environ.get("HG_TOP") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-BUILD = os.environ.get("HG_BUILD") or os.path.join(TOP, "build")
 START, HOURS, SCAN = 1_600_000_200, 30, 60_000
 NS = "{http://www.w3.org/2000/svg}"
 LEFT, WIDTH, HEIGHT = 90, 960, 130
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    print(f"{'' if good else 'not '}ok {count} - {what}")
-    if not good:
-        failed += 1
-        for w in why:
-            for line in str(w).splitlines()[:20]:
-                print(f"# {line[:300]}")
-    sys.stdout.flush()
-    return good
-
-
-def run(*args):
-    p = subprocess.run([os.path.join(BUILD, "heliograph"), "profile", *args], stdin=subprocess.DEVNULL,
-                       capture_output=True, text=True, timeout=120)
-    return p.returncode, p.stdout, p.stderr
+tap = Tap()
+ok = tap.ok
 
 
 def plot(tmp, *args):
@@ -147,5 +127,4 @@ try:
     test_wrong(tmp, capture)
 finally:
     shutil.rmtree(tmp)
-print(f"1..{count}")
-sys.exit(1 if failed else 0)
+tap.done()

@@ -107,6 +107,8 @@ struct hg_packet {
 	__u8 refused; /* does not get out */
 	__u8 reason;  /* enum hg_reason */
 	__u8 theirs;  /* the remote has begun its flow, and the profile has a channel for that */
+	__u8 late;    /* its flow was opened outside the profile just now, and is in a channel */
+	__u8 pad[3];
 };
 
 /* The bytes of a packet. */

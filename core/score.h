@@ -157,6 +157,36 @@ static hg_inline void hg_sample_add(struct hg_sample *to, const struct hg_sample
 	to->reflect += s->reflect;
 }
 
+/* Takes k away, as far as it goes. Returns what is left of k. */
+static hg_inline __u64 hg_score_less(__u64 *n, __u64 k)
+{
+	__u64 most = *n < k ? *n : k;
+
+	*n -= most;
+	return k - most;
+}
+
+/*
+ * Flows that were counted here and belong elsewhere are taken back: from this second, or from what
+ * the longer windows have of the seconds before.
+ */
+static hg_inline void hg_score_move(struct hg_score_state *st, struct hg_sample *s, __u64 moved)
+{
+	__u64 rest = hg_score_less(&s->flows, moved);
+
+	hg_score_less(&st->minute.flows, rest);
+	hg_score_less(&st->hour.flows, rest);
+	rest = hg_score_less(&s->answered, moved);
+	hg_score_less(&st->minute.answered, rest);
+	hg_score_less(&st->hour.answered, rest);
+	rest = hg_score_less(&s->fresh, moved);
+	hg_score_less(&st->minute.fresh, rest);
+	hg_score_less(&st->hour.fresh, rest);
+	rest = hg_score_less(&s->unnamed, moved);
+	hg_score_less(&st->minute.unnamed, rest);
+	hg_score_less(&st->hour.unnamed, rest);
+}
+
 /*
  * What happened since the last step. Failed openings are those that nobody answered within LAG
  * seconds, and those refused. Openings and answers are counted, not which belongs to which, so the
@@ -183,6 +213,8 @@ static hg_inline void hg_score_sample(struct hg_score_state *st, const struct hg
 	s->udp = now->udp - st->last.udp;
 	s->icmp = now->icmp - st->last.icmp;
 	s->reflect = now->reflect - st->last.reflect;
+	if (now->moved != st->last.moved)
+		hg_score_move(st, s, now->moved - st->last.moved);
 	/* A refused flow is not unanswered, too: refusals count on the side of answers. */
 	if (then > now->answered + now->refused + st->unanswered) {
 		s->failed += then - now->answered - now->refused - st->unanswered;

@@ -23,6 +23,7 @@
 #define HG_EVENTS_PER_S 1000 /* what a slow reader on a small device still reads */
 #define HG_ANSWERS_PER_S 50  /* a device asks for a dozen names when it starts */
 #define HG_KEPT_TRIES 8	     /* flows looked at to find one that is over */
+#define HG_LATE_S 10	     /* so long may it take until a name is known for an opening */
 
 /* Keyed: who does not know the seed cannot aim at a slot. */
 static hg_inline __u32 hg_key_hash(__u64 seed, const struct hg_flow_key *k)
@@ -492,6 +493,26 @@ static hg_inline void hg_flow_forget(struct hg_host *h, const struct hg_flow_key
 }
 
 /*
+ * The device was faster than the agent: its flow was opened outside the profile, and is in a
+ * channel now that the address has a name. It counts there as if it had just been opened. Of
+ * channel 0 nothing is taken away, for counts that go back are a guard that began anew.
+ */
+static hg_inline void hg_count_moved(struct hg_host *h, struct hg_window *w,
+				     const struct hg_packet *p, const struct hg_flow *old)
+{
+	struct hg_window *outside = hg_host_window(h, 0);
+
+	if (!w || !outside)
+		return;
+	outside->moved++;
+	if (old->state == HG_FLOW_OPENING)
+		outside->answered++; /* no more to be waited for there */
+	else
+		w->answered++;
+	hg_count_opened(h, w, p, p->named);
+}
+
+/*
  * The packet begins a flow, or its flow was matched against older rules. An entry with this key,
  * dead or alive, may be in any table.
  */
@@ -509,6 +530,8 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 		f.channel = p->channel;
 		f.roles = p->roles;
 		f.generation = generation;
+		p->late = p->channel && !old->channel && !old->roles && !p->theirs &&
+			  now_s - old->opened_s <= HG_LATE_S;
 		hg_flow_send(&f, p, now_s);
 	}
 	if (old && hg_table_for(old->channel, old->roles) == to) {
@@ -523,6 +546,8 @@ static hg_inline void hg_learn_flow(struct hg_host *h, struct hg_packet *p)
 	w = hg_count_out(h, p->channel, p);
 	if (p->opens)
 		hg_count_opened(h, w, p, p->named);
+	else if (p->late)
+		hg_count_moved(h, w, p, &f);
 	if (p->flags & HG_PACKET_FIRST)
 		hg_fragment_begin(h, p, p->channel);
 	if (p->opens && hg_rate_allows(h, HG_RATE_EVENT, HG_EVENTS_PER_S, now_s))

@@ -270,7 +270,8 @@ struct hg_window {
 	__u64 udp;
 	__u64 icmp;
 	__u64 reflect; /* of udp: from a port of services that amplify, see hg_is_amplifier() */
-	__u64 pad;
+	/* of channel 0: flows that were counted here, and in their channel when its name was known */
+	__u64 moved;
 };
 
 _Static_assert(sizeof(struct hg_window) == 128, "hg_window");

@@ -38,7 +38,7 @@ static const struct hg_case cases[] = {
 	{ "confine: a name that becomes known between two tries",
 	  ". confine yes\n> ip4 r=X tcp=S 4001 8883 : confined channel=0 flows=1\n"
 	  ". named 203.0.113.9=7\n. generation 2\n"
-	  "> ip4 r=X tcp=S 4001 8883 : out channel=7 inside flows=0\n"
+	  "> ip4 r=X tcp=S 4001 8883 : out channel=7 inside flows=1\n"
 	  "< ip4 r=X tcp=SA 4001 8883 : flow established answered=1\n" },
 	{ "confine: monitor only says so",
 	  ". policy monitor\n. confine yes\n> udp 4000 9 : confined sent=1\n"

@@ -592,6 +592,26 @@ static const struct hg_case cases[] = {
 	  "> ip4 r=X tcp=S 4001 8883 : channel=7 inside unnamed=0\n"
 	  "> ip4 r=X tcp=S 4002 8884 : channel=0 unnamed=1\n"
 	  "> ip4 r=203.0.113.10 tcp=S 4003 8883 : channel=0 unnamed=2\n" },
+	{ "moved: the name is known a moment after the opening",
+	  "> tcp=S 4000 8883 : channel=0 flows=1 unnamed=1\n< tcp=SA 4000 8883 : answered=1\n"
+	  ". named 198.51.100.7=7\n. generation 2\n"
+	  "> tcp=A 4000 8883 : channel=7 flows=1 answered=1 fresh=1 unnamed=0 sent=1 moved=1\n"
+	  "> tcp=PA 4000 8883 data=9 : channel=7 flows=1 moved=1\n. generation 2\n"
+	  "> tcp=PA 4000 8883 data=9 : channel=7 flows=1 moved=1\n" },
+	{ "moved: before the answer",
+	  "> tcp=S 4000 8883 : channel=0\n. named 198.51.100.7=7\n. generation 2\n"
+	  "> tcp=S 4000 8883 : channel=7 flows=1 answered=0 moved=1\n"
+	  "< tcp=SA 4000 8883 : flow answered=1\n> udp 4001 9 : channel=0 answered=1 flows=2\n" },
+	{ "moved: not what was opened long ago",
+	  "> tcp=S 4000 8883 : channel=0\n< tcp=SA 4000 8883 : flow\n. wait 11\n"
+	  ". named 198.51.100.7=7\n. generation 2\n"
+	  "> tcp=A 4000 8883 : channel=7 flows=0 answered=0 moved=0\n" },
+	{ "moved: not from channel to channel, nor out of one",
+	  "> tcp=S 4000 443 : channel=3\n. profile B\n"
+	  "> tcp=S 4000 443 : channel=6 flows=0 moved=0\n"
+	  "> ip4 r=M tcp=S 4001 8443 : channel=0\n. profile A\n"
+	  "> ip4 r=M tcp=S 4001 8443 : channel=1 flows=1 moved=1\n. profile B\n"
+	  "> ip4 r=M tcp=S 4001 8443 : channel=0 moved=1\n" },
 	{ "named: of another channel, or of none",
 	  ". named 203.0.113.9=6\n> ip4 r=X tcp=S 4001 8883 : channel=0 unnamed=0\n"
 	  ". named 203.0.113.10=0\n"

@@ -363,6 +363,8 @@ static int expected(const char *word, const struct hg_packet *p, int reason)
 		return w->fresh == v;
 	if (!strncmp(word, "unnamed=", 8))
 		return w->unnamed == v;
+	if (!strncmp(word, "moved=", 6)) /* out of channel 0 */
+		return host.windows[0].moved == v;
 	if (!strncmp(word, "syn=", 4))
 		return w->syn == v;
 	if (!strncmp(word, "udp=", 4))

@@ -247,6 +247,38 @@ static void sum_that_stands(void)
 	is_int(until(&d, HG_EPISODE_START, 3600), -1, "which is the end of it");
 }
 
+/* The device is faster than the agent, with each new address: it opens outside, and is moved. */
+static void moved(void)
+{
+	struct device d = begin(0);
+	int told = 0;
+
+	d.b.flows[HG_WINDOW_SECOND] = 2;
+	d.b.flows[HG_WINDOW_MINUTE] = 4;
+	d.b.sum_flows_rate = 6;
+	d.b.sum_flows_limit = 12;
+	d.b.walk_limit = 20;
+	d.b.walk_up = 2;
+	d.b.walk_down = 1;
+	for (int i = 0; i < 600; i++) {
+		open_flow(&d, 1000 + i, 443, 1, 60, 1);
+		if (i % 2) /* in the second of the opening, or after it was closed */
+			second(&d);
+		d.now.moved++;
+		second(&d);
+		told += d.e.news != HG_EPISODE_NONE;
+		told += until(&d, HG_EPISODE_START, 5) > 0;
+	}
+	ok(!told, "600 in an hour are moved: nothing to tell");
+	is_int((long long)d.st.hour.unnamed, 0, "nor has it opened to bare addresses");
+	ok(!d.st.hour.flows && !d.st.hour.fresh && !d.st.walk, "nor anything new");
+	for (int i = 0; i < 5; i++)
+		open_flow(&d, 5000 + i, 23, 1, 60, 0);
+	second(&d);
+	is_int((long long)d.e.sample.flows, 5, "what is not moved counts");
+	ok(d.e.feature == HG_FEATURE_FLOWS || d.st.mild, "and breaks");
+}
+
 static void no_echo(void)
 {
 	struct device d = begin(0);
@@ -483,6 +515,7 @@ int main(void)
 	walks();
 	sums();
 	sum_that_stands();
+	moved();
 	no_echo();
 	mildness();
 	names();

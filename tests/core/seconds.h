@@ -74,6 +74,7 @@ static void live(struct device *d, __u32 mood)
 	d->now.icmp += below(2);
 	d->now.syn += flows;
 	d->now.reflect += below(50) ? 0 : n;
+	d->now.moved += below(30) ? 0 : below(flows + 1);
 	for (__u64 i = 0; i < flows; i++) {
 		struct hg_flow_key k = { .proto = 6 };
 

@@ -76,7 +76,7 @@ def skip_all(why):
     sys.exit(0)
 
 
-def run(*cmd, check=True, timeout=60, **more):
+def run(*cmd, check=True, timeout=240, **more):
     p = subprocess.run([str(c) for c in cmd], capture_output=True, text=True,
                        timeout=timeout, **more)
     if check and p.returncode:

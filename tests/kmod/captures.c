@@ -437,7 +437,7 @@ static void compare_end(struct replay *r, const char *name)
 static void run(struct replay *r, const char *name, int strict)
 {
 	struct hg_capture_packet in;
-	char err[512] = "", title[512];
+	char err[512] = "", title[600];
 	int n;
 
 	if (!begin(r, strict)) {

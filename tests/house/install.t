@@ -26,7 +26,7 @@ want=$(
 	for f in docs/man/*; do echo "644 usr/share/man/man${f##*.}/$(basename "$f")"; done
 	for f in package/*.conf; do
 		echo "644 usr/share/heliograph/examples/$(basename "$f")"
-		echo "640 etc/heliograph/$(basename "$f")"
+		echo "644 etc/heliograph/$(basename "$f")"
 	done
 	for f in package/*.json; do echo "644 usr/share/heliograph/examples/$(basename "$f")"; done
 	for f in package/systemd/*.service; do echo "644 usr/lib/systemd/system/$(basename "$f")"; done

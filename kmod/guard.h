@@ -149,6 +149,9 @@ void hg_interfaces_exit(void);
 bool hg_judge_packet(struct hg_guard *g, struct sk_buff *skb, u32 link, u8 flags, u32 now_s,
 		     u32 segments, struct hg_packet *p);
 
+/* Judges one that the stack has answered before a hook saw it; true if the answer must go. */
+bool hg_judge_unseen(struct hg_guard *g);
+
 /* bound.c: with hg_net.lock, but find, which is in an RCU read section. */
 const struct hg_bound *hg_bound_find(const struct hg_guard *g, const struct hg_addr *a);
 int hg_bound_set(struct hg_guard *g, const struct hg_addr *a, const struct hg_bound *b);

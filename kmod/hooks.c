@@ -6,13 +6,20 @@
  *
  * What the stack loops back to the device itself (its own multicast) did not come from outside, and
  * passes.
+ *
+ * IPv6 reads hop-by-hop options before PRE_ROUTING, and answers one that it does not know and that
+ * asks for it. The packet is dropped then, nobody has judged it, and anybody may have sent it: so
+ * the answer does not leave, and is counted in that packet's place.
  */
 #include "guard.h"
 
+#include <linux/icmpv6.h>
+#include <linux/ipv6.h>
 #include <linux/ktime.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/skbuff.h>
+#include <net/ipv6.h>
 
 static u32 segments_of(const struct sk_buff *skb)
 {
@@ -30,6 +37,20 @@ static unsigned int packet_in(void *priv, struct sk_buff *skb, const struct nf_h
 											: NF_ACCEPT;
 }
 
+/* A parameter problem of the stack's about a packet that began with hop-by-hop options? */
+static bool is_early_answer(const struct sk_buff *skb)
+{
+	struct {
+		struct ipv6hdr outer;
+		struct icmp6hdr icmp;
+		struct ipv6hdr quoted;
+	} room;
+	const typeof(room) *p = skb_header_pointer(skb, 0, sizeof(room), &room);
+
+	return p && p->outer.nexthdr == IPPROTO_ICMPV6 && p->icmp.icmp6_type == ICMPV6_PARAMPROB &&
+	       p->quoted.nexthdr == NEXTHDR_HOP;
+}
+
 static unsigned int packet_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct hg_guard *g = priv;
@@ -37,6 +58,8 @@ static unsigned int packet_out(void *priv, struct sk_buff *skb, const struct nf_
 
 	if (!hg_interfaces_have(g, state->out->ifindex))
 		return NF_ACCEPT;
+	if (state->pf == NFPROTO_IPV6 && is_early_answer(skb))
+		return hg_judge_unseen(g) ? NF_DROP : NF_ACCEPT;
 	return hg_judge_packet(g, skb, 0, HG_PACKET_OUT, ktime_get_seconds(), segments_of(skb), &p)
 		       ? NF_DROP
 		       : NF_ACCEPT;

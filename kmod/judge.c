@@ -76,3 +76,20 @@ bool hg_judge_packet(struct hg_guard *g, struct sk_buff *skb, u32 link, u8 flags
 	local_bh_enable();
 	return goes;
 }
+
+bool hg_judge_unseen(struct hg_guard *g)
+{
+	struct hg_cpu *c;
+	bool goes;
+
+	local_bh_disable();
+	rcu_read_lock();
+	c = this_cpu_ptr(g->cpus);
+	turn_begin(c);
+	c->counters[HG_DROP_ICMP]++;
+	turn_end(c);
+	goes = hg_reason_refuses(&rcu_dereference(g->settings)->config, HG_DROP_ICMP);
+	rcu_read_unlock();
+	local_bh_enable();
+	return goes;
+}

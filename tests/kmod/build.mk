@@ -8,3 +8,5 @@ $(eval $(call program,tests/kmod/captures,tests/kmod/captures.c $(module-srcs) u
 $(eval $(call program,tests/kmod/score,tests/kmod/score.c $(module-srcs),))
 $(eval $(call program,tests/kmod/wire,tests/kmod/wire.c tests/kmod/genl.c tests/kmod/module.c \
 	$(play-srcs),))
+$(eval $(call program,tests/kmod/drill,$(addprefix tests/kmod/,drill.c drill-netlink.c drill-seeds.c \
+	drill-world.c drill-nth.c drill-fuzz.c drill-packets.c drill-churn.c) tests/net/hostile.c tests/net/send.c,-lcrypto))

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Frames by scapy's fuzz(): every field that is not given becomes random, and layers nest.
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=dash
+# Runs in a guest with a debug kernel, as /t/run: hammers the module and prints TAP without numbers.
+# /t/load says how often (see debug); the kernel's log is the other half of the verdict.
+# shellcheck disable=SC1091,SC2154 # /t/load sets seed, rounds, messages, namespaces, loads
+. /t/load
+ko=/t/heliograph.ko
+bad=0
+
+say() { # STATUS NAME
+	[ "$1" = 0 ] && echo "ok - $2" && return
+	echo "not ok - $2"
+	bad=1
+}
+
+# What the module holds, by who asked for it: bytes of vmalloc, objects in slabs. What KASAN keeps
+# of freed objects goes first.
+held_vmalloc() {
+	awk '/hg_/ && /\[heliograph\]/ { n += $2 } END { print n + 0 }' /proc/vmallocinfo
+}
+held_slab() {
+	for s in /sys/kernel/slab/*/shrink; do echo 1 >"$s"; done 2>/dev/null
+	cat /sys/kernel/debug/slab/*/alloc_traces 2>/dev/null |
+		awk '/ hg_/ && / age=/ { n += $1 } END { print n + 0 }'
+}
+
+leaks() {
+	echo scan >/sys/kernel/debug/kmemleak
+	sleep 6 # lint: sleep ok, kmemleak tells only of what is older than five seconds
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak >/tmp/leaks
+	[ ! -s /tmp/leaks ]
+	say $? "kmemleak: nothing is lost after $1"
+	head -n 40 /tmp/leaks | sed 's/^/# /'
+	echo clear >/sys/kernel/debug/kmemleak
+}
+
+echo clear >/sys/kernel/debug/kmemleak
+insmod /t/heliograph_kunit.ko
+say $? "the suites load"
+dmesg | sed -n 's/^\[[^]]*\] //; s/^ *\(not \)\{0,1\}ok [0-9]* \(- \)\{0,1\}\(.*\)$/\1ok - kunit: \3/p' >/tmp/kunit
+cat /tmp/kunit
+grep -q '^not ok' /tmp/kunit && bad=1 && dmesg | grep -B 3 -A 12 'EXPECTATION\|ASSERTION' | sed 's/^/# /'
+[ "$(grep -c . /tmp/kunit)" -gt 15 ]
+say $? "the suites ran"
+rmmod heliograph_kunit
+say $? "the suites unload"
+
+drill load-nth "$ko" || bad=1
+leaks "loads that failed"
+
+drill insmod "$ko" || bad=1
+drill command-nth || bad=1
+drill fuzz "$seed" "$rounds" "$messages" || bad=1
+drill packets "$seed" "$messages" || bad=1
+drill rmmod || bad=1
+leaks "commands, messages and frames"
+
+drill insmod "$ko" || bad=1
+mkfifo /tmp/in
+drill hold </tmp/in >/tmp/hold &
+exec 3>/tmp/in
+until grep -q . /tmp/hold; do usleep 20000; done
+sed 's/^/# /' /tmp/hold
+told=$(sed -n 's/^memory //p' /tmp/hold) seen=$(held_vmalloc)
+# It tells of bytes, the kernel of pages, and what all processors have is not among these.
+[ "$seen" -gt $((told / 2)) ] && [ "$seen" -lt $((told * 2)) ] && [ "$(held_slab)" -gt 0 ]
+say $? "a guard holds $told bytes, of which $seen bytes of vmalloc and $(held_slab) objects are seen"
+exec 3>&-
+wait
+tail -n 1 /tmp/hold
+drill namespaces "$namespaces" || bad=1
+drill rmmod || bad=1
+is_zero() { [ "$(held_vmalloc)" = 0 ] && [ "$(held_slab)" = 0 ]; }
+for _ in $(seq 50); do
+	is_zero && break
+	usleep 200000
+done
+is_zero
+say $? "memory is back to the byte: $(held_vmalloc) bytes of vmalloc, $(held_slab) objects"
+drill load "$ko" "$loads" || bad=1
+leaks "namespaces and loads"
+# What the kernel complained of, with its traces; init names them again, for the verdict.
+dmesg | grep -v ADDRCONF | grep -A 40 -E 'BUG:|WARNING:|KASAN|UBSAN|suspicious RCU|Oops|INFO: task' |
+	head -n 300 | sed 's/^/# /'
+exit $bad

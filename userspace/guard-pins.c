@@ -100,7 +100,7 @@ int hg_pins_check(const char *dir, struct hg_error *e)
 	*slash = '\0';
 	if (statfs(parent, &fs))
 		return hg_error_set(e, -errno, "%s: %s", parent, strerror(errno));
-	if (fs.f_type != BPF_FS_MAGIC)
+	if ((unsigned int)fs.f_type != BPF_FS_MAGIC)
 		return hg_error_set(e, -EINVAL,
 				    "%s is not on a bpffs; mount one: mount -t bpf bpf %s", parent,
 				    parent);

@@ -42,6 +42,7 @@ backoff_min = 500ms
 interface = d0
 interface = %NIC%
 host = module
+heartbeat = 10s
 dns = 10.0.2.2
 [collector]
 host = 10.0.2.2
@@ -86,7 +87,7 @@ ok $? "the guard is taken off"
 def sql(database, query):
     p = subprocess.run(["psql", "-AtqX", "-d", database, "-c", query], capture_output=True,
                        text=True, check=False,
-                       env={**os.environ, "PGOPTIONS": "-c search_path=heliograph,public"})
+                       env={**os.environ, "PGOPTIONS": "-c search_path=heliograph,collector"})
     return (p.stdout or p.stderr).strip()
 
 

@@ -187,6 +187,17 @@ $(parts:%=install-%): install-%: %
 uninstall:
 	$(installer) --uninstall
 
+# The module, against the kernel whose build directory is KDIR; ARCH=, CROSS_COMPILE= and CC= reach
+# Kbuild by themselves, our O= must not. It is built on a copy, so that the tree stays clean.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+kbuild = $(MAKE) -C '$(KDIR)' O= M='$(abspath $(O))/module/kmod'
+.PHONY: kmod install-kmod
+kmod:
+	$(Q)mkdir -p $(O)/module && cp -a kmod core include $(O)/module/
+	$(Q)$(kbuild) modules
+install-kmod: kmod
+	$(Q)$(kbuild) INSTALL_MOD_PATH='$(DESTDIR)' modules_install
+
 # Only what this Makefile made: another O= is removed if it has our mark and is no checkout.
 clean:
 	$(Q)$(if $(filter build build/san,$(O)),,[ ! -e '$(O)/.flags' ] || [ -e '$(O)/Makefile' ] ||) rm -rf '$(O)'
@@ -202,4 +213,5 @@ help:
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'
 	@echo 'make install-agent, -ebpf, -mirror, -collector, -profile, -dkms: one part, see docs/packaging.md'
+	@echo 'make kmod, install-kmod   the module for the kernel of KDIR= (the running one); ARCH= CROSS_COMPILE='
 	@echo 'V=1 shows commands; CROSS_COMPILE= CC= CLANG= PKG_CONFIG= O= choose tools and output'

@@ -27,7 +27,7 @@ def dkms(tmp, kernel, *words):
     script = 'mount -t tmpfs dkms /var/lib/dkms && exec dkms "$@"'
     p = subprocess.run(
         ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", *words,
-         "--dkmstree", tmp + "/dkms", "--sourcetree", tmp + "/root/usr/src", "--installtree",
+         "--dkmstree", tmp + "/dkms", "--sourcetree", tmp + "/files/usr/src", "--installtree",
          tmp + "/modules", "--kernelsourcedir", headers, "-k", kernel.release + "/x86_64"],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     return p.returncode, p.stdout + p.stderr
@@ -40,9 +40,9 @@ def modules(tmp):
 def run(tmp, kernel, version):
     name = "heliograph/" + version
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    p = subprocess.run(["make", "-s", "-C", TOP, f"DESTDIR={tmp}/root", "install-dkms"], env=env,
+    p = subprocess.run(["make", "-s", "-C", TOP, f"DESTDIR={tmp}/files", "install-dkms"], env=env,
                        capture_output=True, text=True, check=False)
-    at = f"{tmp}/root/usr/src/heliograph-{version}"
+    at = f"{tmp}/files/usr/src/heliograph-{version}"
     ok(p.returncode == 0 and os.path.exists(at + "/dkms.conf"), "make install-dkms",
        p.stdout + p.stderr)
     equal(glob.glob(at + "/**/*.o", recursive=True), [], "puts sources there and no outputs")
@@ -75,10 +75,23 @@ def run(tmp, kernel, version):
         f.write("CONFIG_MODULES=y\nCONFIG_INET=y\n# CONFIG_NETFILTER is not set\n")
     dkms(tmp, kernel, "add", name)
     p = subprocess.run(["dkms", "build", name, "--dkmstree", tmp + "/dkms", "--sourcetree",
-                        tmp + "/root/usr/src", "--kernelsourcedir", headers, "-k", "6.1.0-none/x86_64"], capture_output=True, text=True,
+                        tmp + "/files/usr/src", "--kernelsourcedir", headers, "-k", "6.1.0-none/x86_64"], capture_output=True, text=True,
                        check=False, stdin=subprocess.DEVNULL)
     ok("BUILD_EXCLUSIVE" in p.stdout + p.stderr, "a kernel without netfilter is passed over",
        p.stdout + p.stderr)
+
+
+def by_make(tmp, kernel):
+    """The way of an image: make kmod, make install-kmod."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    p = subprocess.run(["make", "-C", TOP, f"O={tmp}/o", f"DESTDIR={tmp}/image", "install-kmod",
+                        f"KDIR={kernel.tree}/usr/src/linux-headers-{kernel.release}", "ARCH=x86",
+                        "CC=" + kernel.compiler()], env=env, capture_output=True, text=True,
+                       check=False)
+    found = glob.glob(f"{tmp}/image/lib/modules/{kernel.release}/**/heliograph.ko", recursive=True)
+    ok(p.returncode == 0 and found, "make install-kmod KDIR= DESTDIR=",
+       (p.stdout + p.stderr)[-1500:])
+    equal(glob.glob(TOP + "/kmod/*.o"), [], "leaves the tree clean")
 
 
 def main():
@@ -95,6 +108,7 @@ def main():
         version = f.read().strip()
     with vm.workdir() as tmp:
         run(tmp, kernel, version)
+        by_make(tmp, kernel)
     done()
 
 

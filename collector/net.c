@@ -148,38 +148,60 @@ static int read_row(char *row, struct hg_net *out, bool *empty)
 	return *empty ? 0 : hg_net_parse(row, out);
 }
 
-static int read_lines(FILE *f, struct hg_lines **lines, const char *path, char *err,
-		      size_t err_size)
+/* Appends a prefix; *lines moves. */
+static int add_net(struct hg_lines **lines, size_t *room, const struct hg_net *net)
 {
 	struct hg_lines *l = *lines;
-	size_t room = l->n;
-	char row[256];
 
-	for (unsigned int number = 1; fgets(row, sizeof(row), f); number++) {
+	if (l->n == *room) {
+		*room = *room ? *room * 2 : 256;
+		l = *room > LINES_MAX ? NULL : realloc(l, sizeof(*l) + *room * sizeof(l->nets[0]));
+		if (!l)
+			return -ENOMEM;
+		*lines = l;
+	}
+	l->nets[l->n++] = *net;
+	return 0;
+}
+
+static int read_rows(FILE *f, struct hg_lines **lines, const char *path, char *err, size_t err_size)
+{
+	size_t room = (*lines)->n, size = 0;
+	char *row = NULL;
+	int ret = 0;
+
+	for (unsigned int number = 1; !ret && getline(&row, &size, f) >= 0; number++) {
 		struct hg_net net;
 		bool empty;
 
-		if (read_row(row, &net, &empty)) {
+		ret = read_row(row, &net, &empty);
+		if (ret)
 			snprintf(err, err_size,
 				 "%s:%u: not a prefix; write one per row, "
 				 "for example 192.0.2.8/29",
 				 path, number);
-			return -EINVAL;
-		}
-		if (empty)
-			continue;
-		if (l->n == room) {
-			room = room ? room * 2 : 256;
-			l = room > LINES_MAX ? NULL
-					     : realloc(l, sizeof(*l) + room * sizeof(l->nets[0]));
-			if (!l) {
-				snprintf(err, err_size, "%s:%u: too many lines", path, number);
-				return -ENOMEM;
-			}
-			*lines = l;
-		}
-		l->nets[l->n++] = net;
+		else if (!empty)
+			ret = add_net(lines, &room, &net);
+		if (ret == -ENOMEM)
+			snprintf(err, err_size, "%s:%u: too many lines", path, number);
 	}
+	if (!ret && ferror(f)) {
+		ret = -EIO;
+		snprintf(err, err_size, "%s: cannot be read", path);
+	}
+	free(row);
+	return ret;
+}
+
+static int read_lines(FILE *f, struct hg_lines **lines, const char *path, char *err,
+		      size_t err_size)
+{
+	struct hg_lines *l;
+	int ret = read_rows(f, lines, path, err, err_size);
+
+	if (ret)
+		return ret;
+	l = *lines;
 	qsort(l->nets, l->n, sizeof(l->nets[0]), by_address);
 	for (size_t i = 1; i < l->n; i++) {
 		char a[HG_NET_STRLEN], b[HG_NET_STRLEN];

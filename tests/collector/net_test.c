@@ -94,7 +94,7 @@ static void lines(void)
 		{ "2001:db8:1:2::3", "2001:db8:1::/48" },
 		{ "2001:db8:2:345::6", "2001:db8:2:300::/56" },
 	};
-	char err[256] = "", text[HG_NET_STRLEN];
+	char err[256] = "", text[HG_NET_STRLEN], rows[600];
 	struct hg_lines *l = lines_of("# lines\n203.0.113.0/24\n\n198.51.100.8/29 # business\n"
 				      "2001:db8:1::/48\n",
 				      err, sizeof(err));
@@ -114,6 +114,13 @@ static void lines(void)
 	   "overlap: %s", err);
 	ok(!hg_lines_load("/nonexistent", 64, err, sizeof(err)) && strstr(err, "/nonexistent"),
 	   "no file: %s", err);
+	ok(!hg_lines_load("/", 64, err, sizeof(err)) && strstr(err, "/: cannot be read"),
+	   "a directory: %s", err);
+	memset(rows, 'x', sizeof(rows));
+	rows[0] = '#';
+	snprintf(rows + 500, sizeof(rows) - 500, "\n192.0.2.0/33\n");
+	ok(!lines_of(rows, err, sizeof(err)) && strstr(err, ":2: not a prefix"),
+	   "a long comment is one row: %s", err);
 }
 
 static void rates(void)

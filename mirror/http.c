@@ -36,8 +36,12 @@
 #include "net.h"
 
 #define HEADERS_MAX 8192
-#define BODY_READ_FACTOR                                                                           \
-	8 /* a body up to so much over the limit is read, so that the client hears why */
+
+/*
+ * A body up to so much over the limit is read, so that the client hears why. Strangers without a
+ * token can make us hold as much on each connection.
+ */
+#define BODY_READ_FACTOR 2
 #define VALUE_MAX                                                                                  \
 	(HG_WIRE_VALUE_MAX - 128) /* as CBOR; $set wraps it in {"name": ..., "value": ...} */
 #define PAGE "50"

@@ -54,6 +54,7 @@ struct hg_decide {
 	bool poked;   /* alarms may wait */
 	bool unhappy; /* a failure was logged */
 	bool blocks_fail;
+	bool forgets; /* there may be more that is old: at the start, and after each part */
 	unsigned int batch; /* 1 after a failure, to find the alarm at fault */
 	uint64_t recalled;  /* last alarm fed again */
 	uint64_t change;    /* last change of decisions seen */
@@ -407,6 +408,7 @@ static void ask_forget(struct hg_decide *d)
 	snprintf(keep, sizeof(keep), "%llu seconds",
 		 (unsigned long long)d->o.conf->database.keep / 1000);
 	d->forget_s = monotonic_s();
+	d->forgets = false;
 	ask(d, "SELECT hg_forget($1)", 1, values);
 }
 
@@ -422,7 +424,7 @@ static bool choose(struct hg_decide *d)
 		go(d, HITS);
 	else if (now_s - d->resync_s >= RESYNC_S)
 		go(d, ALL);
-	else if (now_s - d->forget_s >= FORGET_S)
+	else if (d->forgets || now_s - d->forget_s >= FORGET_S)
 		go(d, FORGET);
 	else
 		return false;
@@ -493,9 +495,12 @@ static void take(struct hg_decide *d, const PGresult *res)
 	case CHANGED:
 		take_changed(d, res);
 		break;
+	case FORGET:
+		d->forgets = PQntuples(res) && number(res, 0, 0);
+		go(d, IDLE);
+		break;
 	case APPLIED:
 	case HITS:
-	case FORGET:
 	case IDLE:
 		go(d, IDLE);
 		break;
@@ -583,6 +588,7 @@ struct hg_decide *hg_decide_new(const struct hg_decide_options *options, char *e
 	}
 	d->o = *options;
 	d->batch = BATCH;
+	d->forgets = true;
 	if (make_block(d, err, err_size))
 		goto fail;
 	snprintf(err, err_size, "out of memory");

@@ -215,4 +215,17 @@ stop collector
 check "it stops in order" grep -q 'collector: stopped' "$tmp/collector.log"
 check "and no sanitizer complains" sh -c "! grep -E 'Sanitizer|runtime error' '$tmp/collector.log'"
 
+# --- what is old goes, a part at a time
+stop collector
+sql "INSERT INTO alarm (key_id, uid, counter, episode, received_at, class, feature, channel, value, bound, model, firmware,
+	source, line, correlated) SELECT key_id, uid, 100000 + n, 0, now() - interval '91 days', 0, 1, 0, 0, 0, 'm', 'f',
+	'192.0.2.1', '192.0.2.1', n <> 1 FROM device_key, generate_series(1, 5000) n WHERE uid = 'dev1';
+	INSERT INTO audit VALUES (current_date - 91, 'stored', 1)" >/dev/null
+recent=$(sql "SELECT count(*) FROM alarm WHERE received_at > now() - interval '1 day'")
+check "the collector starts again" collector_start
+check "alarms older than [database] keep go, in more than one part" wait_for 10 sql_is \
+	"SELECT count(*) FROM alarm WHERE received_at < now() - interval '90 days'" 0
+is "the others stay" "$(sql "SELECT count(*) FROM alarm")" "$recent"
+is "old counts of the audit go, too" "$(sql "SELECT count(*) FROM audit WHERE day < current_date - 90")" 0
+
 done_testing

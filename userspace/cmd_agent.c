@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
+#include "../lib/safe-text.h"
+#include "../lib/wire.h"
 #include "libheliograph.h"
 
 static int exit_code(int ret)
@@ -307,8 +309,10 @@ static int cmd_remove(void *ctx, int argc, char **argv)
 static void print_property(const json_t *p)
 {
 	char *value = json_dumps(json_object_get(p, "value"), JSON_COMPACT | JSON_ENCODE_ANY);
+	char name[4 * HG_WIRE_NAME_MAX + 1];
 
-	printf("%-24s %-6s %s%s\n", str(p, "name"), str(p, "owner"), value ? value : "?",
+	hg_safe_text(str(p, "name"), name, sizeof(name));
+	printf("%-24s %-6s %s%s\n", name, str(p, "owner"), value ? value : "?",
 	       json_is_false(json_object_get(p, "synced")) ? "  (not synced)" : "");
 	free(value);
 }
@@ -366,6 +370,25 @@ static int cmd_list(void *ctx, int argc, char **argv)
 	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
 }
 
+/* A name may be any text that the mirror sent. */
+static void print_change(const char *name, const char *value, bool json)
+{
+	json_t *o, *v;
+
+	if (!json) {
+		char safe[4 * HG_WIRE_NAME_MAX + 1];
+
+		hg_safe_text(name, safe, sizeof(safe));
+		printf("%s %s\n", safe, value ? value : "(removed)");
+		return;
+	}
+	v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
+	o = json_pack("{s:s, s:o}", "name", name, value ? "value" : "removed", v);
+	json_dumpf(o, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(o);
+}
+
 static int cmd_watch(void *ctx, int argc, char **argv)
 {
 	struct hg_cli *cli = ctx;
@@ -380,11 +403,7 @@ static int cmd_watch(void *ctx, int argc, char **argv)
 	argv[argc] = NULL;
 	ret = hg_client_watch(c, argc > 1 ? (const char *const *)argv + 1 : NULL);
 	while (!ret && (ret = hg_client_event(c, -1, &name, &value)) >= 0) {
-		if (cli->json)
-			printf("{\"name\":\"%s\",\"%s\":%s}\n", name, value ? "value" : "removed",
-			       value ? value : "true");
-		else
-			printf("%s %s\n", name, value ? value : "(removed)");
+		print_change(name, value, cli->json);
 		free(name);
 		free(value);
 		if (fflush(stdout))

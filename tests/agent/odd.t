@@ -182,5 +182,8 @@ for i in range(200):
     agent.call("property.set", name="busy", value=i + 1000, urgent=True)
 wait_for(lambda: m.held.get("busy") == 1199, "the last value")
 ok(len(m.requests) - n <= 12, f"200 urgent writes made {len(m.requests) - n} requests")
+m.changes.append([1 << 40, 1000, 'n"\x1b[2J', 5])
+good()
+ok('n"\\x1b[2J ' in agent.cli("property", "list")[1], "a name from the mirror cannot speak to a terminal")
 equal(agent.stop(), 0, "the agent ends cleanly")
 done()

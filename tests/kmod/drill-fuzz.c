@@ -178,12 +178,13 @@ static int ask(struct channel *c, struct message *m, struct results *r)
 	return 0;
 }
 
-static int fuzz_round(unsigned long messages, struct results *r)
+/* With `packets` another process sends some all the time, else only between two messages. */
+static int fuzz_round(unsigned long messages, bool packets, struct results *r)
 {
 	static struct message m;
 	struct channel c;
 	struct state s;
-	int ret = world_enter();
+	int ret = world_enter(), pid = 0;
 
 	if (!ret)
 		ret = channel_open(&c);
@@ -195,12 +196,15 @@ static int fuzz_round(unsigned long messages, struct results *r)
 	ret = channel_ask(&c, m.bytes, m.head.nlmsg_len);
 	if (ret)
 		printf("# attach: %s: %s\n", strerror(-ret), c.sentence);
+	if (packets)
+		pid = world_traffic_start();
 	for (unsigned long i = 0; !ret && i < messages; i++) {
-		if (!below(FUZZ_TRAFFIC))
+		if (!packets && !below(FUZZ_TRAFFIC))
 			world_traffic();
 		make(&m, c.family);
 		ret = ask(&c, &m, r);
 	}
+	world_traffic_stop(pid);
 	if (!ret && channel_get(&c, &s)) {
 		printf("# GET is not answered any more\n");
 		ret = 1;
@@ -228,7 +232,7 @@ int drill_fuzz(int argc, char **argv)
 			return 1;
 		if (!pid) {
 			send_seed(seed + i);
-			status = fuzz_round(messages, &r);
+			status = fuzz_round(messages, i % 2, &r);
 			fflush(stdout);
 			if (write(pipes[1], &r, sizeof(r)) != sizeof(r))
 				status = 1;

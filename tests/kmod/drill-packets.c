@@ -148,13 +148,19 @@ static uint64_t judged(struct channel *c)
 	return sum;
 }
 
-static unsigned int fire(int wire, int watch, int kind, unsigned long count)
+/* Sends what is wanted and returns how much of it was answered. */
+static unsigned int fire(int wire, int watch, int kind, FILE *file, unsigned long count)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	unsigned int found = 0;
 
 	for (unsigned long sent = 0; sent < count; sent += BATCH) {
-		world_frames(wire, kind, count - sent < BATCH ? count - sent : BATCH);
+		unsigned int n = count - sent < BATCH ? count - sent : BATCH;
+
+		if (file && !world_file(wire, file, n))
+			break;
+		if (!file)
+			world_frames(wire, kind, n);
 		nanosleep(&pause, NULL); /* softirqs on another processor */
 		found += answers(watch, found < 3);
 	}
@@ -182,10 +188,11 @@ static int attach(struct channel *c)
 	return channel_ask(c, m.bytes, m.head.nlmsg_len);
 }
 
-static int kind_run(struct channel *c, int wire, int watch, int kind, unsigned long count)
+static int kind_run(struct channel *c, int wire, int watch, int kind, FILE *file,
+		    unsigned long count)
 {
 	uint64_t before = judged(c), arrived = reached();
-	unsigned int found = fire(wire, watch, kind, count);
+	unsigned int found = fire(wire, watch, kind, file, count);
 	uint64_t met = judged(c) - before;
 	bool good;
 
@@ -193,20 +200,21 @@ static int kind_run(struct channel *c, int wire, int watch, int kind, unsigned l
 	good = !found && met && met == arrived;
 
 	printf("%sok - packets: %lu of %s, %llu reached the module, %llu counted, %u answered\n",
-	       good ? "" : "not ", count, hostile_names[kind], (unsigned long long)arrived,
-	       (unsigned long long)met, found);
+	       good ? "" : "not ", count, file ? "those of a file" : hostile_names[kind],
+	       (unsigned long long)arrived, (unsigned long long)met, found);
 	fflush(stdout);
 	return good ? 0 : 1;
 }
 
-/* SEED COUNT: so many of each kind. */
+/* SEED COUNT [FILE]: so many of each kind; and up to so many frames of a file. */
 int drill_packets(int argc, char **argv)
 {
+	FILE *file = argc > 2 ? fopen(argv[2], "rb") : NULL;
+	int wire, watch, bad, ret;
 	unsigned long count;
-	int wire, watch, bad = 0, ret;
 	struct channel c;
 
-	if (argc != 2)
+	if (argc < 2 || argc > 3 || (argc == 3 && !file))
 		return 2;
 	send_seed(strtoull(argv[0], NULL, 0));
 	count = strtoul(argv[1], NULL, 10);
@@ -219,13 +227,16 @@ int drill_packets(int argc, char **argv)
 		printf("not ok - packets: a namespace for them: %s\n", strerror(-ret));
 		return 1;
 	}
-	ret = fire(wire, watch, HOSTILE_TCP, BATCH) == 0; /* it shows that answers are seen */
-	printf("%sok - packets: without a guard they are answered\n", ret ? "not " : "");
-	bad |= ret;
+	bad = fire(wire, watch, HOSTILE_TCP, NULL, BATCH) == 0; /* it shows that answers are seen */
+	printf("%sok - packets: without a guard they are answered\n", bad ? "not " : "");
 	ret = attach(&c);
 	if (ret)
 		printf("# attach: %s: %s\n", strerror(-ret), c.sentence);
 	for (int kind = 0; !ret && kind < HOSTILE_MUTANT; kind++)
-		bad |= kind_run(&c, wire, watch, kind, count);
+		bad |= kind_run(&c, wire, watch, kind, NULL, count);
+	if (!ret && file)
+		bad |= kind_run(&c, wire, watch, 0, file, count);
+	if (file)
+		fclose(file);
 	return bad || ret;
 }

@@ -209,6 +209,23 @@ void world_frames(int fd, int kind, unsigned int n)
 	}
 }
 
+unsigned int world_file(int fd, FILE *f, unsigned int n)
+{
+	static uint8_t frame[HOSTILE_FRAME];
+	unsigned int sent = 0;
+	uint8_t head[2];
+
+	for (; sent < n && fread(head, 2, 1, f) == 1; sent++) {
+		size_t length = head[0] << 8 | head[1];
+
+		if (length < 14 || length > sizeof(frame) || fread(frame, length, 1, f) != 1)
+			break;
+		mac_of(frame);
+		send(fd, frame, length, 0);
+	}
+	return sent;
+}
+
 static void traffic_out(int v4, int v6, unsigned int n)
 {
 	struct sockaddr_in to4 = { .sin_family = AF_INET };

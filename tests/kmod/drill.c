@@ -5,7 +5,7 @@
  *   load-nth PATH              loads the module with each of its allocations failing in turn
  *   command-nth [NAME...]      each command, likewise
  *   fuzz SEED ROUNDS MESSAGES  random and mutated messages, each round in a namespace
- *   packets SEED COUNT         hostile frames of each kind: none is answered, all are counted
+ *   packets SEED COUNT [FILE]  hostile frames of each kind: none is answered, all are counted
  *   load PATH TIMES            load, attach and unload while packets run
  *   namespaces TIMES           namespaces with a guard come and go
  *   insmod PATH, rmmod         by system call: without the retries of the usual tools
@@ -157,6 +157,6 @@ int main(int argc, char **argv)
 	if (ret == 2)
 		fprintf(stderr,
 			"usage: drill load-nth PATH | command-nth [NAME...] | fuzz SEED ROUNDS "
-			"MESSAGES | packets SEED COUNT | load PATH TIMES | namespaces TIMES | insmod PATH | rmmod | hold\n");
+			"MESSAGES | packets SEED COUNT [FILE] | load PATH TIMES | namespaces TIMES | insmod PATH | rmmod | hold\n");
 	return ret;
 }

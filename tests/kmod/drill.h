@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <linux/netlink.h>
 
 #include "../../include/uapi/heliograph.h"
@@ -68,6 +69,8 @@ void seed_seal(struct message *m, uint64_t counter);
 int world_enter(void);
 /* So many hostile frames of a kind (hostile.h; -1: of any) through fd, a socket at v1. */
 void world_frames(int fd, int kind, unsigned int n);
+/* As many of a file of frames, each behind two bytes of length; returns how many there were. */
+unsigned int world_file(int fd, FILE *f, unsigned int n);
 /* Frames at v0 and packets out of it, some hundred of each. */
 void world_traffic(void);
 /* Children that do so until the pid is killed. */

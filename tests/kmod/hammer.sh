@@ -52,7 +52,10 @@ leaks "loads that failed"
 drill insmod "$ko" || bad=1
 drill command-nth || bad=1
 drill fuzz "$seed" "$rounds" "$messages" || bad=1
-drill packets "$seed" "$messages" || bad=1
+scapy=
+[ ! -e /t/scapy ] || scapy=/t/scapy
+# shellcheck disable=SC2086 # a word or none
+drill packets "$seed" "$messages" $scapy || bad=1
 drill rmmod || bad=1
 leaks "commands, messages and frames"
 

@@ -4,8 +4,8 @@
  * that a flood costs neither; and last of all at POST_ROUTING, after NAT, as they leave. The hooks
  * are there from ATTACH to DETACH, in the guard's namespace only; no lock.
  *
- * What the stack loops back to the device itself (its own multicast) did not come from outside, and
- * passes.
+ * What the stack loops back to the device itself (its own multicast and broadcast) did not come from
+ * outside, and passes. On its way out that copy is seen here beside the packet that leaves.
  *
  * IPv6 reads hop-by-hop options before PRE_ROUTING, and answers one that it does not know and that
  * asks for it. The packet is dropped then, nobody has judged it, and anybody may have sent it: so
@@ -20,6 +20,7 @@
 #include <linux/netfilter_ipv6.h>
 #include <linux/skbuff.h>
 #include <net/ipv6.h>
+#include <net/route.h>
 
 static u32 segments_of(const struct sk_buff *skb)
 {
@@ -51,12 +52,25 @@ static bool is_early_answer(const struct sk_buff *skb)
 	       p->quoted.nexthdr == NEXTHDR_HOP;
 }
 
+/* Is this the copy that is looped back? It has lost the socket that still sends it. */
+static bool is_copy(const struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	const struct rtable *route;
+
+	if (skb->sk || !state->sk)
+		return false;
+	if (state->pf == NFPROTO_IPV6)
+		return ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+	route = skb_rtable(skb);
+	return route && route->rt_flags & (RTCF_MULTICAST | RTCF_BROADCAST);
+}
+
 static unsigned int packet_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct hg_guard *g = priv;
 	struct hg_packet p;
 
-	if (!hg_interfaces_have(g, state->out->ifindex))
+	if (!hg_interfaces_have(g, state->out->ifindex) || is_copy(skb, state))
 		return NF_ACCEPT;
 	if (state->pf == NFPROTO_IPV6 && is_early_answer(skb))
 		return hg_judge_unseen(g) ? NF_DROP : NF_ACCEPT;

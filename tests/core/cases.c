@@ -431,6 +431,9 @@ static const struct hg_case cases[] = {
 				"< ip4 r=192.168.1.1 udp 68 67 data=300 : no-flow\n" },
 	{ "dhcp: renewal is a flow", "> ip4 r=192.168.1.1 udp 68 67 data=300\n"
 				     "< ip4 r=192.168.1.1 udp 68 67 data=300 : flow\n" },
+	{ "dhcp: rebinding is a broadcast, and one packet",
+	  "> ip4 r=255.255.255.255 udp 68 67 data=300 : flows=1 sent=1\n"
+	  "< ip4 r=192.168.1.1 udp 68 67 data=300 : dhcp\n" },
 	{ "dhcp: wrong ports", "< ip4 l=255.255.255.255 udp 68 68 : no-flow\n"
 			       "< ip4 l=255.255.255.255 udp 67 67 : no-flow\n"
 			       "< ip4 l=255.255.255.255 udp 68 53 : no-flow\n"

@@ -371,6 +371,7 @@ static bool begin(struct replay *r, int strict)
 	memcpy(host.rules, r->profile.rules, r->profile.n_rules * sizeof(r->profile.rules[0]));
 	memcpy(host.bounds, r->profile.bounds, sizeof(r->profile.bounds));
 	module_attach(r->m, &config, HG_NATIVE_FLOWS);
+	module_close(r->m, 1); /* from now on its clock stands; there are no bounds yet */
 	module_profile(r->m, r->peers, r->n_peers, r->profile.rules, (__u32)r->profile.n_rules,
 		       r->profile.bounds);
 	r->names = hg_names_new(HG_NAMES_LIMIT, names_changed, r);

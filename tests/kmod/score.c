@@ -60,6 +60,7 @@ static void play(struct module *m)
 	unsigned int told = 0, steps = 0, attacks = 0;
 
 	module_attach(m, &config, 64);
+	module_close(m, 1); /* from now on its clock stands; there are no bounds yet */
 	for (__u32 round = 0; round < ROUNDS; round++) {
 		__u32 channel = round % 3 ? round : 0, mood = 0, same = 1;
 

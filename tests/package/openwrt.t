@@ -101,6 +101,24 @@ def build(work):
           "the agent depends on what it links")
 
 
+def queue(work):
+    """<sys/queue.h> for musl does what the C library's does here, and has all that is used."""
+    said = []
+    for name, flags in (("ours", ["-I" + FEED + "/compat"]), ("theirs", [])):
+        status, out = run("gcc", "-Wall", "-Wextra", "-Werror", *flags, "-o", f"{work}/{name}",
+                          HERE + "/openwrt/queue.c")
+        said.append(run(f"{work}/{name}")[1] if status == 0 else out)
+    ok(said[0] == said[1] and len(said[0].splitlines()) == 4000,
+       "the lists for musl do what the C library's do", said[0][:500])
+    has = set(re.findall(r"^#define ((?:LIST|TAILQ)_\w+)", text(FEED + "/compat/sys/queue.h"), re.M))
+    used = set()
+    for name in os.listdir(TOP + "/userspace"):
+        code = text(f"{TOP}/userspace/{name}")
+        if name.endswith((".c", ".h")):
+            used |= set(re.findall(r"\b((?:LIST|TAILQ)_[A-Z_]+)\(", code))
+    equal(used - has, set(), "and are all that the agent uses")
+
+
 def module(work):
     if not os.path.isdir(TOP + "/kmod"):
         skip("the kernel module", "kmod/ is not in this tree")
@@ -229,7 +247,7 @@ def small_scripts(tmp):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="hg-ow-") as tmp:
-        for part in (small_scripts, init_script, build, module):
+        for part in (small_scripts, init_script, queue, build, module):
             os.makedirs(f"{tmp}/{part.__name__}")
             part(f"{tmp}/{part.__name__}")
     done()

@@ -98,9 +98,12 @@ def stripped(arch, path, to):
 
 
 def text_data(arch, path):
-    """(text and read-only data, data and bss) of an object or a program, as size(1) says."""
-    out = kernels.call(kernels.ARCHES[arch][1] + "size", path).stdout.splitlines()[1].split()
-    return int(out[0]), int(out[1]) + int(out[2])
+    """Bytes of a module's code, and of all else of it that is loaded (data, constants, versions)."""
+    out = kernels.call(kernels.ARCHES[arch][1] + "readelf", "-SW", path).stdout
+    found = re.findall(r"^ +\[ *\d+\] \S* +\S+ +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Zop]*)",
+                       out, re.M)
+    code = sum(int(size, 16) for size, flags in found if "X" in flags)
+    return code, sum(int(size, 16) for size, flags in found if "A" in flags) - code
 
 
 def missing(arch):

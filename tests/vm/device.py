@@ -98,6 +98,6 @@ def closed(console):
     said = vm.said(console)
     splats = [s for s in said if s.startswith("splat")]
     usual = ("taints kernel", "tainting kernel", "link becomes ready", "renamed from", "random:",
-             "entered promiscuous", "left promiscuous", "perf: interrupt took")
+             "entered promiscuous", "left promiscuous", "interrupt took", "link up", "RT throttling")
     loud = [s for s in said if s.startswith("log: ") and not any(u in s for u in usual)]
     return splats, loud

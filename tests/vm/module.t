@@ -38,7 +38,7 @@ def main():
     tap = Tap()
     module = kernel.build()
     text, data = device.cross.text_data(kernel.arch, module)
-    tap.ok(text <= TEXT_MAX, f"the module's text is {text} bytes (data {data})")
+    tap.ok(text <= TEXT_MAX, f"the module's code is {text} bytes (all else {data})")
     with vm.workdir() as tmp:
         root = vm.Root(tmp + "/root", kernel)
         device.fill(root, kernel, module, BUILD)

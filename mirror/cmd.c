@@ -34,29 +34,11 @@ int hg_cmd_migrate(void *ctx, int argc, char **argv)
 	return !r ? HG_EXIT_OK : r == -ECONNREFUSED ? HG_EXIT_UNAVAILABLE : HG_EXIT_FAILED;
 }
 
-/* Opens, runs one statement and, if asked, prints its rows. */
-static int one(const struct hg_mirror_conf *conf, const char *sql, int n, const char *const *params,
-	       bool print)
-{
-	PGconn *pg = hg_db_open(conf);
-	PGresult *res = NULL;
-	int rc;
-
-	if (!pg)
-		return HG_EXIT_UNAVAILABLE;
-	rc = hg_db_run(pg, &res, sql, n, params);
-	if (!rc && print && hg_pg_print(res))
-		rc = HG_EXIT_FAILED;
-	PQclear(res);
-	PQfinish(pg);
-	return rc;
-}
-
 int hg_cmd_restored(void *ctx, int argc, char **argv)
 {
 	int rc = hg_args_parse(argc, argv, 0, NULL);
 
-	return rc ? rc : one(ctx, "SELECT admin_restored() AS devices", 0, NULL, true);
+	return rc ? rc : hg_db_one(ctx, "SELECT admin_restored() AS devices", 0, NULL, true);
 }
 
 int hg_cmd_model_add(void *ctx, int argc, char **argv)
@@ -80,7 +62,7 @@ int hg_cmd_model_add(void *ctx, int argc, char **argv)
 	if (!text)
 		return HG_EXIT_FAILED;
 	params[0] = text;
-	rc = one(ctx, "SELECT admin_model_add($1::jsonb) AS model", 1, params, true);
+	rc = hg_db_one(ctx, "SELECT admin_model_add($1::jsonb) AS model", 1, params, true);
 	free(text);
 	return rc;
 }
@@ -90,10 +72,10 @@ int hg_cmd_model_list(void *ctx, int argc, char **argv)
 	int rc = hg_args_parse(argc, argv, 0, NULL);
 
 	return rc ? rc
-		  : one(ctx,
-			"SELECT model, count(device_id) AS devices, loaded_at FROM model"
-			" LEFT JOIN device USING (model) GROUP BY model ORDER BY model",
-			0, NULL, true);
+		  : hg_db_one(ctx,
+			      "SELECT model, count(device_id) AS devices, loaded_at FROM model"
+			      " LEFT JOIN device USING (model) GROUP BY model ORDER BY model",
+			      0, NULL, true);
 }
 
 /* "hg_" and base64url of random bytes; hash is "\x" and SHA-256 of that text. */
@@ -165,7 +147,8 @@ int hg_cmd_token_add(void *ctx, int argc, char **argv)
 	if (r && d && m && token_make(token, hash)) {
 		const char *params[] = { argv[1], hash, r, d, m, days };
 
-		rc = one(ctx, "SELECT admin_token_add($1, $2, $3, $4, $5, $6)", 6, params, false);
+		rc = hg_db_one(ctx, "SELECT admin_token_add($1, $2, $3, $4, $5, $6)", 6, params,
+			       false);
 	}
 	if (!rc)
 		printf("%s\n", token);
@@ -179,7 +162,7 @@ int hg_cmd_token_list(void *ctx, int argc, char **argv)
 {
 	int rc = hg_args_parse(argc, argv, 0, NULL);
 
-	return rc ? rc : one(ctx, "SELECT * FROM admin_token ORDER BY name", 0, NULL, true);
+	return rc ? rc : hg_db_one(ctx, "SELECT * FROM admin_token ORDER BY name", 0, NULL, true);
 }
 
 int hg_cmd_token_revoke(void *ctx, int argc, char **argv)
@@ -187,5 +170,5 @@ int hg_cmd_token_revoke(void *ctx, int argc, char **argv)
 	int rc = hg_args_parse(argc, argv, 1, NULL);
 	const char *params[] = { argv[1] };
 
-	return rc ? rc : one(ctx, "SELECT admin_token_revoke($1)", 1, params, false);
+	return rc ? rc : hg_db_one(ctx, "SELECT admin_token_revoke($1)", 1, params, false);
 }

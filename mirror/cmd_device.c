@@ -378,14 +378,6 @@ int hg_cmd_device_release(void *ctx, int argc, char **argv)
 {
 	int rc = hg_args_parse(argc, argv, 1, NULL);
 	const char *params[] = { argv[1] };
-	PGconn *pg;
 
-	if (rc)
-		return rc;
-	pg = hg_db_open(ctx);
-	if (!pg)
-		return HG_EXIT_UNAVAILABLE;
-	rc = hg_db_run(pg, NULL, "SELECT admin_device_release($1)", 1, params);
-	PQfinish(pg);
-	return rc;
+	return rc ? rc : hg_db_one(ctx, "SELECT admin_device_release($1)", 1, params, false);
 }

@@ -45,6 +45,23 @@ int hg_db_run(PGconn *pg, PGresult **res, const char *sql, int n, const char *co
 	return HG_EXIT_OK;
 }
 
+int hg_db_one(const struct hg_mirror_conf *conf, const char *sql, int n, const char *const *params,
+	      bool print)
+{
+	PGconn *pg = hg_db_open(conf);
+	PGresult *res = NULL;
+	int rc;
+
+	if (!pg)
+		return HG_EXIT_UNAVAILABLE;
+	rc = hg_db_run(pg, &res, sql, n, params);
+	if (!rc && print && hg_pg_print(res))
+		rc = HG_EXIT_FAILED;
+	PQclear(res);
+	PQfinish(pg);
+	return rc;
+}
+
 char *hg_db_array(const char *const *items, size_t count)
 {
 	size_t size = 3;

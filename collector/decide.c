@@ -54,7 +54,7 @@ struct hg_decide {
 	bool poked;   /* alarms may wait */
 	bool unhappy; /* a failure was logged */
 	bool blocks_fail;
-	bool forgets; /* there may be more that is old: at the start, and after each part */
+	bool forgets;	    /* there may be more that is old: at the start, and after each part */
 	unsigned int batch; /* 1 after a failure, to find the alarm at fault */
 	uint64_t recalled;  /* last alarm fed again */
 	uint64_t change;    /* last change of decisions seen */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Rows and errors for a person at a terminal. Called by the subcommands of mirror and collector
- * that ask the database. Cells may hold what devices said of themselves, so no byte of them reaches the
- * terminal unjudged.
+ * that ask the database. Cells may hold what devices said of themselves, so no byte of them
+ * reaches the terminal unjudged.
  */
 #include "pg.h"
 

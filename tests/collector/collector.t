@@ -173,7 +173,7 @@ check "all lines are restored" wait_for 20 sql_is \
 check "port 23 of the victim answers" connects 23
 # wide N KIND COUNTER: device N, on the line of dev1
 wide() {
-	in_ns dev1 "$sender" to=203.0.113.5:$port "cert=$tmp/pki/dev$1.crt" "key=$tmp/pki/dev$1.key" \
+	in_ns dev1 "$sender" "to=203.0.113.5:$port" "cert=$tmp/pki/dev$1.crt" "key=$tmp/pki/dev$1.key" \
 		"collector=$tmp/pki/collector.crt" "kind=$2" class=1 target=0.0.0.0/0 port=23 \
 		"counter=$3" wait=10000 >>"$tmp/wide"
 }

@@ -240,19 +240,25 @@ static void traffic_out(int v4, int v6, unsigned int n)
 	}
 }
 
+/* From port 5000, as the mutants believe; -1: nothing is sent. */
 static int bound_socket(int family)
 {
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(5000) };
 	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(5000) };
-	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1, ret;
 
 	if (family == AF_INET6) {
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-		bind(fd, (struct sockaddr *)&a6, sizeof(a6));
+		ret = bind(fd, (struct sockaddr *)&a6, sizeof(a6));
 	} else {
-		bind(fd, (struct sockaddr *)&a4, sizeof(a4));
+		ret = bind(fd, (struct sockaddr *)&a4, sizeof(a4));
 	}
-	return fd;
+	if (!ret)
+		return fd;
+	perror("drill: port 5000");
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 static void traffic(int v4, int v6, int wire)

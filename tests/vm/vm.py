@@ -48,7 +48,7 @@ MACHINES = {
                     "ttyAMA0", 512, 1, "virtio-net-pci,romfile=", PCI, None, ""),
     "raspi3b": Machine("arm64", "qemu-system-aarch64 -M raspi3b", "ttyAMA0,115200", 1024, 4,
                        "usb-net", USB, "broadcom/bcm2837-rpi-3-b.dtb", ""),
-    "virt32": Machine("armhf", "qemu-system-arm -M virt -cpu cortex-a15", "ttyAMA0", 512, 1,
+    "virt32": Machine("armhf", "qemu-system-arm -M virt,highmem=off -cpu cortex-a15", "ttyAMA0", 512, 1,
                       "virtio-net-pci,romfile=", PCI, None, ""),
     "malta": Machine("mipsel", "qemu-system-mipsel -M malta -cpu 24Kf", "ttyS0", 512, 1,
                      "pcnet,romfile=", ("pcnet32",), None, ""),

@@ -10,7 +10,7 @@ static hg_inline void hg_addr_from_ipv4(struct hg_addr *a, __be32 v4)
 {
 	a->a[0] = 0;
 	a->a[1] = 0;
-	a->a[2] = (__be32)HG_NET32(0xffff);
+	a->a[2] = HG_BE32(0xffff);
 	a->a[3] = v4;
 }
 
@@ -24,7 +24,18 @@ static hg_inline void hg_addr_from_ipv6(struct hg_addr *a, const __u8 *p)
 
 static hg_inline int hg_addr_is_ipv4(const struct hg_addr *a)
 {
-	return !(a->a[0] | a->a[1]) && a->a[2] == (__be32)HG_NET32(0xffff);
+	return !(a->a[0] | a->a[1]) && a->a[2] == HG_BE32(0xffff);
+}
+
+/* Its two halves as numbers, in no order that means anything: for hashes. */
+static hg_inline __u64 hg_addr_high(const struct hg_addr *a)
+{
+	return (__u64)(hg_force __u32)a->a[0] << 32 | (hg_force __u32)a->a[1];
+}
+
+static hg_inline __u64 hg_addr_low(const struct hg_addr *a)
+{
+	return (__u64)(hg_force __u32)a->a[2] << 32 | (hg_force __u32)a->a[3];
 }
 
 static hg_inline int hg_addr_equal(const struct hg_addr *a, const struct hg_addr *b)
@@ -81,13 +92,13 @@ static hg_inline int hg_ipv4_is_martian(__u32 from, __u32 to)
 /* Likewise; and ::ffff:0:0/96 must not come as IPv6, for it is how the keys write IPv4. */
 static hg_inline int hg_ipv6_is_martian(const struct hg_addr *from, const struct hg_addr *to)
 {
-	__u32 from_high = from->a[0] | from->a[1], to_high = to->a[0] | to->a[1];
+	__be32 from_high = from->a[0] | from->a[1], to_high = to->a[0] | to->a[1];
 
 	if (HG_NET32(from->a[0]) >> 24 == 0xff || hg_addr_equal(from, to))
 		return 1;
 	if (hg_addr_is_ipv4(from) || hg_addr_is_ipv4(to))
 		return 1;
-	if (!(from_high | from->a[2]) && from->a[3] == (__be32)HG_NET32(1))
+	if (!(from_high | from->a[2]) && from->a[3] == HG_BE32(1))
 		return 1;
 	return !(to_high | to->a[2]) && HG_NET32(to->a[3]) <= 1;
 }

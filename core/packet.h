@@ -130,9 +130,9 @@ static hg_inline const __u8 *hg_header(const struct hg_packet *p, const struct h
 	const __u8 *h;
 
 	if (p->left < n || at > HG_WORDS_MAX)
-		return 0;
+		return NULL;
 	h = f->network + at * 4;
-	return h + n <= f->end ? h : 0;
+	return h + n <= f->end ? h : NULL;
 }
 
 static hg_inline void hg_skip(struct hg_packet *p, __u32 words)

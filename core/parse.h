@@ -65,8 +65,8 @@ static hg_inline int hg_parse_ipv4(struct hg_packet *p, const struct hg_frame *f
 	p->headers = words * 4;
 	hg_skip(p, words);
 	field = hg_load16(ip + 6);
-	p->fragment_id = (__be32)hg_load_be16(ip + 4);
-	p->fragment = (field & 0x1fff) << 3 | !!(field & 0x2000);
+	p->fragment_id = (hg_force __be32)(__u32)(hg_force __u16)hg_load_be16(ip + 4);
+	p->fragment = (field & 0x1fff) << 3 | (field & 0x2000 ? 1 : 0);
 	return p->fragment ? hg_parse_fragment(p) : HG_PACKET_FLOW;
 }
 

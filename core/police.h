@@ -35,10 +35,9 @@ static hg_inline int hg_asks_dhcp(const struct hg_packet *p)
 {
 	if (p->kind != HG_PACKET_FLOW || p->key.proto != HG_IP_UDP)
 		return 0;
-	if (p->key.remote_port == (__be16)HG_NET16(67) && p->key.local_port == (__be16)HG_NET16(68))
+	if (p->key.remote_port == HG_BE16(67) && p->key.local_port == HG_BE16(68))
 		return 4;
-	if (p->key.remote_port == (__be16)HG_NET16(547) &&
-	    p->key.local_port == (__be16)HG_NET16(546))
+	if (p->key.remote_port == HG_BE16(547) && p->key.local_port == HG_BE16(546))
 		return 6;
 	return 0;
 }

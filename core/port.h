@@ -9,16 +9,31 @@
 
 #include <linux/types.h>
 
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
 /* The uapi __always_inline is a hint only; BPF needs the promise. */
 #define hg_inline inline __attribute__((__always_inline__))
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define HG_NET16(x) ((__u16)__builtin_bswap16(x))
-#define HG_NET32(x) ((__u32)__builtin_bswap32(x))
+/* Sparse, which knows __be16 and __be32 from numbers, is told where one becomes the other. */
+#ifdef __CHECKER__
+#define hg_force __attribute__((force))
+#define __builtin_assume_aligned(p, n) (p)
 #else
-#define HG_NET16(x) ((__u16)(x))
-#define HG_NET32(x) ((__u32)(x))
+#define hg_force
 #endif
+
+/* To or from network order, as numbers; and constants and values as they stand in headers. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HG_NET16(x) ((__u16)__builtin_bswap16((hg_force __u16)(x)))
+#define HG_NET32(x) ((__u32)__builtin_bswap32((hg_force __u32)(x)))
+#else
+#define HG_NET16(x) ((hg_force __u16)(x))
+#define HG_NET32(x) ((hg_force __u32)(x))
+#endif
+#define HG_BE16(x) ((hg_force __be16)HG_NET16(x))
+#define HG_BE32(x) ((hg_force __be32)HG_NET32(x))
 
 /*
  * Between two stages of work on one object in memory: the next stage reads the object again. To the

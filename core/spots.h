@@ -3,6 +3,7 @@
 #ifndef HG_CORE_SPOTS_H
 #define HG_CORE_SPOTS_H
 
+#include "addr.h"
 #include "packet.h"
 #include "tables.h"
 
@@ -53,10 +54,10 @@ static hg_inline int hg_is_login(const struct hg_flow_key *k)
 
 static hg_inline __u32 hg_spots_hash(__u64 seed, const struct hg_addr *a, __u32 more)
 {
-	__u64 x = seed ^ ((__u64)a->a[0] << 32 | a->a[1]);
+	__u64 x = seed ^ hg_addr_high(a);
 
 	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9ull;
-	x ^= (__u64)a->a[2] << 32 | a->a[3];
+	x ^= hg_addr_low(a);
 	x = (x ^ x >> 32) * 0x94d049bb133111ebull;
 	x ^= more;
 	x = (x ^ x >> 31) * 0x9e3779b97f4a7c15ull;

@@ -28,12 +28,13 @@
 /* Keyed: who does not know the seed cannot aim at a slot. */
 static hg_inline __u32 hg_key_hash(__u64 seed, const struct hg_flow_key *k)
 {
-	__u64 x = seed ^ ((__u64)k->remote.a[0] << 32 | k->remote.a[1]);
+	__u64 x = seed ^ hg_addr_high(&k->remote);
 
 	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9ull;
-	x ^= (__u64)k->remote.a[2] << 32 | k->remote.a[3];
+	x ^= hg_addr_low(&k->remote);
 	x = (x ^ x >> 32) * 0x94d049bb133111ebull;
-	x ^= (__u64)k->local_port << 32 | (__u64)k->remote_port << 8 | k->proto;
+	x ^= (__u64)(hg_force __u16)k->local_port << 32;
+	x ^= (__u64)(hg_force __u16)k->remote_port << 8 | k->proto;
 	x = (x ^ x >> 31) * 0x9e3779b97f4a7c15ull;
 	return x >> 32;
 }
@@ -109,7 +110,7 @@ static hg_inline struct hg_flow *hg_flow_find(struct hg_host *h, const struct hg
 					      __u32 used)
 {
 	__u32 hint = used & ((1 << HG_SLOT_BITS) - 1);
-	struct hg_flow *f = 0;
+	struct hg_flow *f = NULL;
 
 	if (hint == HG_TABLE_OUTSIDE)
 		f = hg_host_flow(h, HG_TABLE_OUTSIDE, k);
@@ -132,13 +133,13 @@ static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_p
 	struct hg_flow *f;
 
 	if (!hg_slot_is_live(h, slot, hg_flow_longest(c, p->key.proto)))
-		return 0;
+		return NULL;
 	f = hg_flow_find(h, &p->key, *slot);
 	if (!f || !hg_flow_is_alive(c, p->key.proto, f, hg_host_seconds(h)))
-		return 0;
+		return NULL;
 	if (c->policy == HG_POLICY_SEALED && !f->roles)
-		return 0;
-	return c->flags && hg_flow_is_held(h, &p->key, f) ? 0 : f;
+		return NULL;
+	return c->flags && hg_flow_is_held(h, &p->key, f) ? NULL : f;
 }
 
 static hg_inline void hg_count_in(struct hg_host *h, __u8 channel, const struct hg_packet *p,
@@ -163,7 +164,7 @@ static hg_inline struct hg_window *hg_count_out(struct hg_host *h, __u8 channel,
 	struct hg_window *w = hg_host_window(h, channel);
 
 	if (!w)
-		return 0;
+		return NULL;
 	w->packets_out += p->segments;
 	w->bytes_out += p->bytes;
 	if (p->key.proto == HG_IP_TCP) {
@@ -209,9 +210,11 @@ static hg_inline void hg_count_opened(struct hg_host *h, struct hg_window *w,
  */
 static hg_inline void hg_fragment_key(struct hg_flow_key *k, const struct hg_packet *p)
 {
+	__u32 id = (hg_force __u32)p->fragment_id;
+
 	*k = p->key;
-	k->local_port = (__be16)p->fragment_id;
-	k->remote_port = (__be16)(p->fragment_id >> 16);
+	k->local_port = (hg_force __be16)id;
+	k->remote_port = (hg_force __be16)(id >> 16);
 	if (!hg_addr_is_ipv4(&p->key.local))
 		k->proto = HG_IP_FRAGMENT;
 	k->pad[0] = p->flags & HG_PACKET_OUT;
@@ -237,9 +240,9 @@ static hg_inline struct hg_fragment *hg_fragment_of(struct hg_host *h, const str
 
 	hg_fragment_key(&k, p);
 	if (!hg_slot_is_live(h, hg_slot_of(h, &k), HG_FRAGMENT_S))
-		return 0;
+		return NULL;
 	f = hg_host_fragment(h, &k);
-	return f && (__s32)(hg_host_seconds(h) - f->first_s) <= HG_FRAGMENT_S ? f : 0;
+	return f && (__s32)(hg_host_seconds(h) - f->first_s) <= HG_FRAGMENT_S ? f : NULL;
 }
 
 static hg_inline int hg_judge_fragment(struct hg_host *h, const struct hg_packet *p)
@@ -279,11 +282,10 @@ static hg_inline int hg_is_dhcp(struct hg_host *h, const struct hg_packet *p)
 	if (p->key.proto != HG_IP_UDP || !m)
 		return 0;
 	if (!hg_addr_is_ipv4(&p->key.local))
-		return p->key.remote_port == (__be16)HG_NET16(547) &&
-		       p->key.local_port == (__be16)HG_NET16(546) &&
+		return p->key.remote_port == HG_BE16(547) && p->key.local_port == HG_BE16(546) &&
 		       hg_addr_is_link_local(&p->key.local) &&
 		       hg_was_lately(m->asked6_s, hg_host_seconds(h), HG_DHCP_ASKED_S);
-	if (p->key.remote_port != (__be16)HG_NET16(67) || p->key.local_port != (__be16)HG_NET16(68))
+	if (p->key.remote_port != HG_BE16(67) || p->key.local_port != HG_BE16(68))
 		return 0;
 	return !~p->key.local.a[3] ||
 	       hg_was_lately(m->asked4_s, hg_host_seconds(h), HG_DHCP_ASKED_S);
@@ -375,7 +377,7 @@ static hg_inline int hg_verdict_in(struct hg_host *h, struct hg_packet *p)
  */
 static hg_inline int hg_is_answer(struct hg_host *h, const struct hg_packet *p)
 {
-	if (p->key.proto != HG_IP_UDP || p->key.remote_port != (__be16)HG_NET16(53))
+	if (p->key.proto != HG_IP_UDP || p->key.remote_port != HG_BE16(53))
 		return 0;
 	if (p->left < 20 || (!p->channel && !(p->roles & HG_PEER_DNS)))
 		return 0;
@@ -605,10 +607,10 @@ static hg_inline struct hg_flow *hg_place_flow(struct hg_host *h, struct hg_pack
 		p->inside = p->channel || p->roles;
 		return f;
 	}
-	p->theirs = hg_may_be_theirs(h, p, opens ? 0 : f);
+	p->theirs = hg_may_be_theirs(h, p, opens ? NULL : f);
 	hg_stage();
 	if (!p->learns && !c->flags && !p->theirs)
-		return 0;
+		return NULL;
 	p->opens = opens;
 	hg_stage();
 	p->named = hg_match_flow(h, p);
@@ -617,7 +619,7 @@ static hg_inline struct hg_flow *hg_place_flow(struct hg_host *h, struct hg_pack
 	p->held = p->held && p->learns;
 	if (!p->learns)
 		p->channel = 0;
-	return 0;
+	return NULL;
 }
 
 /* Of a later fragment the first knows it. */
@@ -636,8 +638,8 @@ static hg_inline void hg_place_fragment(struct hg_host *h, struct hg_packet *p)
 /* Learns from a packet of the device. What does not get out is counted like what does. */
 static hg_inline int hg_verdict_out(struct hg_host *h, struct hg_packet *p)
 {
-	struct hg_flow *f = 0;
-	__u32 *slot = 0;
+	struct hg_flow *f = NULL;
+	__u32 *slot = NULL;
 
 	switch (p->kind) {
 	case HG_PACKET_ARP: /* chores of every host, not the model's traffic */

@@ -12,7 +12,7 @@ static const u32 sizes_default[3] = { 256, 4096, 4096 };
 
 static int take_config(struct hg_guard_config *c, struct genl_info *info)
 {
-	const struct nlattr *a = hg_netlink_want(info, HG_A_CONFIG);
+	const struct nlattr *a = hg_netlink_want(info, CONFIG);
 
 	if (!a)
 		return -EINVAL;
@@ -72,7 +72,7 @@ static int take_sizes(u32 sizes[3], struct genl_info *info)
 
 static int take_interfaces(u32 ifindexes[HG_INTERFACES_MAX], u32 *n, struct genl_info *info)
 {
-	const struct nlattr *a = hg_netlink_want(info, HG_A_IFINDEXES);
+	const struct nlattr *a = hg_netlink_want(info, IFINDEXES);
 
 	if (!a)
 		return -EINVAL;

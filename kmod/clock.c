@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Closes seconds: what each channel did is scored (core/score.h), and what there is to tell is
- * sent. A delayed work, so that it goes on without an agent. Nothing else touches scores, and the
+ * sent. A delayed work, so that it goes on without an agent; what it would tell an agent that is
+ * away is kept, the newest few, until somebody listens. Nothing else touches scores, and the
  * settings are read by RCU, so there is no lock. Spots are written by packets at the same time: a
  * count may be lost, see core/spots.h.
  */
@@ -9,6 +10,29 @@
 
 #include <linux/ktime.h>
 #include <linux/math64.h>
+
+static void tell(struct hg_guard *g, const struct hg_score_event *e)
+{
+	struct hg_clock *c = &g->clock;
+
+	if (hg_event_heard(g))
+		hg_event_send(g, e, sizeof(*e));
+	else
+		c->kept[c->n_kept++ % HG_KEPT_SCORES] = *e;
+}
+
+static void tell_kept(struct hg_guard *g)
+{
+	struct hg_clock *c = &g->clock;
+	u32 i;
+
+	if (!c->n_kept || !hg_event_heard(g))
+		return;
+	i = c->n_kept > HG_KEPT_SCORES ? c->n_kept - HG_KEPT_SCORES : 0;
+	for (; i < c->n_kept; i++)
+		hg_event_send(g, &c->kept[i % HG_KEPT_SCORES], sizeof(c->kept[0]));
+	c->n_kept = 0;
+}
 
 static void close_channel(struct hg_guard *g, const struct hg_bounds *bounds, u32 channel,
 			  u32 seconds)
@@ -30,7 +54,7 @@ static void close_channel(struct hg_guard *g, const struct hg_bounds *bounds, u3
 	e->head.type = HG_EVENT_SCORE;
 	e->head.channel = channel;
 	e->head.length = sizeof(*e);
-	hg_event_send(g, e, sizeof(*e));
+	tell(g, e);
 }
 
 void hg_clock_close_channel(struct hg_guard *g, u32 channel, u32 seconds)
@@ -47,6 +71,7 @@ void hg_clock_close(struct hg_guard *g, u32 seconds)
 {
 	u32 channel;
 
+	tell_kept(g);
 	for (channel = 0; channel < HG_CHANNELS_MAX; channel++)
 		hg_clock_close_channel(g, channel, seconds);
 }

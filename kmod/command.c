@@ -33,7 +33,7 @@ int hg_command_set_policy(struct hg_net *n, struct genl_info *info)
 
 static int take_peers(struct hg_settings *s, struct genl_info *info)
 {
-	const struct nlattr *a = hg_netlink_want(info, HG_A_PEERS);
+	const struct nlattr *a = hg_netlink_want(info, PEERS);
 	u32 i;
 
 	if (!a)
@@ -53,7 +53,7 @@ static int take_peers(struct hg_settings *s, struct genl_info *info)
 
 static int take_rules(struct hg_settings *s, struct genl_info *info)
 {
-	const struct nlattr *a = hg_netlink_want(info, HG_A_RULES);
+	const struct nlattr *a = hg_netlink_want(info, RULES);
 	const struct hg_rule *r;
 	u32 i;
 
@@ -101,8 +101,8 @@ int hg_command_set_profile(struct hg_net *n, struct genl_info *info)
 
 int hg_command_set_bound(struct hg_net *n, struct genl_info *info)
 {
-	const struct nlattr *addr = hg_netlink_want(info, HG_A_ADDR);
-	const struct nlattr *bound = hg_netlink_want(info, HG_A_BOUND);
+	const struct nlattr *addr = hg_netlink_want(info, ADDR);
+	const struct nlattr *bound = hg_netlink_want(info, BOUND);
 	struct hg_bound b;
 	struct hg_addr a;
 	int ret;
@@ -144,7 +144,7 @@ static int take_destination(struct hg_peer *to, struct genl_info *info)
 
 int hg_command_heartbeat(struct hg_net *n, struct genl_info *info)
 {
-	const struct nlattr *timeout = hg_netlink_want(info, HG_A_TIMEOUT);
+	const struct nlattr *timeout = hg_netlink_want(info, TIMEOUT);
 	const struct nlattr *data = info->attrs[HG_A_DISTRESS];
 	struct hg_distress *d = &n->guard->distress;
 	struct hg_peer to = { .addr = d->to, .port = d->port };
@@ -181,7 +181,7 @@ int hg_command_heartbeat(struct hg_net *n, struct genl_info *info)
 
 int hg_command_lock(struct hg_net *n, struct genl_info *info)
 {
-	const struct nlattr *key = hg_netlink_want(info, HG_A_KEY);
+	const struct nlattr *key = hg_netlink_want(info, KEY);
 	const struct nlattr *after = info->attrs[HG_A_SEAL_AFTER];
 
 	if (!key)

@@ -10,6 +10,11 @@
 #include <linux/skbuff.h>
 #include <net/genetlink.h>
 
+bool hg_event_heard(const struct hg_guard *g)
+{
+	return genl_has_listeners(&hg_family, g->net, 0);
+}
+
 /* A message with room for one event, or NULL. */
 static struct sk_buff *event_begin(struct hg_guard *g, u32 length, u8 **data)
 {
@@ -17,7 +22,7 @@ static struct sk_buff *event_begin(struct hg_guard *g, u32 length, u8 **data)
 	struct nlattr *a;
 	void *head;
 
-	if (!genl_has_listeners(&hg_family, g->net, 0))
+	if (!hg_event_heard(g))
 		return NULL;
 	msg = genlmsg_new(nla_total_size(length), GFP_ATOMIC);
 	if (!msg)

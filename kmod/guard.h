@@ -23,6 +23,7 @@
 
 #define HG_HOOKS 4
 #define HG_BOUND_HEADS 256
+#define HG_KEPT_SCORES 16 /* scores that wait for somebody to listen; the newest */
 
 struct genl_family;
 struct genl_info;
@@ -67,6 +68,8 @@ struct hg_clock {
 	/* Of the channel at hand: too large for the stack. */
 	struct hg_window now;
 	struct hg_score_event event;
+	struct hg_score_event kept[HG_KEPT_SCORES];
+	u32 n_kept; /* so far; the newest is at (n_kept - 1) % HG_KEPT_SCORES */
 };
 
 /* Sends the alarm that was left with us. Written by HEARTBEAT while the work is cancelled. */
@@ -176,6 +179,7 @@ void hg_lock_open(struct hg_guard *g);
 int hg_lock_check(struct hg_guard *g, struct genl_info *info);
 
 /* event.c: from any context; nobody listens: nothing happens. */
+bool hg_event_heard(const struct hg_guard *g);
 void hg_event_send(struct hg_guard *g, const void *event, u32 length);
 void hg_event_answer(struct hg_guard *g, const struct hg_packet *p, const struct sk_buff *skb,
 		     u32 at);

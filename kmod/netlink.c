@@ -69,10 +69,11 @@ static int run(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-const struct nlattr *hg_netlink_want(struct genl_info *info, enum hg_attribute type)
+const struct nlattr *hg_netlink_find(struct genl_info *info, enum hg_attribute type,
+				     const char *missing)
 {
-	if (!info->attrs[type])
-		NL_SET_ERR_MSG(info->extack, "an attribute that this command needs is missing");
+	if (!info->attrs[type] && info->extack)
+		info->extack->_msg = missing;
 	return info->attrs[type];
 }
 

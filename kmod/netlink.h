@@ -31,8 +31,10 @@ int hg_dump_windows(struct sk_buff *msg, struct netlink_callback *cb);
 int hg_dump_flows(struct sk_buff *msg, struct netlink_callback *cb);
 int hg_dump_bound(struct sk_buff *msg, struct netlink_callback *cb);
 
-/* The attribute, or NULL with the reason in extack. */
-const struct nlattr *hg_netlink_want(struct genl_info *info, enum hg_attribute type);
+/* The attribute HG_A_name, or NULL with the reason in extack. */
+#define hg_netlink_want(info, name) hg_netlink_find(info, HG_A_##name, #name " is missing")
+const struct nlattr *hg_netlink_find(struct genl_info *info, enum hg_attribute type,
+				     const char *missing);
 /* Begins a reply to info's command; end with genlmsg_end() and genlmsg_reply(). */
 struct sk_buff *hg_netlink_reply(struct genl_info *info, void **head);
 

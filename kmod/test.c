@@ -35,7 +35,7 @@ static int frame_pages(struct sk_buff *skb, const u8 *data, u32 left)
 /* The frame as an skb, its IP header aligned as drivers do it; NULL with *ret. */
 static struct sk_buff *frame_of(struct genl_info *info, u32 link, int *ret)
 {
-	const struct nlattr *a = hg_netlink_want(info, HG_A_FRAME);
+	const struct nlattr *a = hg_netlink_want(info, FRAME);
 	u32 n = a ? nla_len(a) : 0, linear = n;
 	struct sk_buff *skb;
 
@@ -77,9 +77,9 @@ static int reply(struct genl_info *info, const struct hg_packet *p)
 
 int hg_command_test(struct hg_net *n, struct genl_info *info)
 {
-	const struct nlattr *direction = hg_netlink_want(info, HG_A_DIRECTION);
-	const struct nlattr *kind = hg_netlink_want(info, HG_A_LINK);
-	const struct nlattr *now = hg_netlink_want(info, HG_A_NOW);
+	const struct nlattr *direction = hg_netlink_want(info, DIRECTION);
+	const struct nlattr *kind = hg_netlink_want(info, LINK);
+	const struct nlattr *now = hg_netlink_want(info, NOW);
 	const struct nlattr *segments = info->attrs[HG_A_SEGMENTS];
 	struct sk_buff *skb;
 	struct hg_packet p;
@@ -115,7 +115,7 @@ static void set_counters(struct hg_guard *g, u32 channel, const struct hg_window
 
 int hg_command_test_close(struct hg_net *n, struct genl_info *info)
 {
-	const struct nlattr *seconds = hg_netlink_want(info, HG_A_SECONDS);
+	const struct nlattr *seconds = hg_netlink_want(info, SECONDS);
 	const struct nlattr *channel = info->attrs[HG_A_CHANNEL], *window, *spots;
 
 	if (!seconds)
@@ -125,8 +125,8 @@ int hg_command_test_close(struct hg_net *n, struct genl_info *info)
 		hg_clock_close(n->guard, nla_get_u32(seconds));
 		return 0;
 	}
-	window = hg_netlink_want(info, HG_A_WINDOW);
-	spots = hg_netlink_want(info, HG_A_SPOTS);
+	window = hg_netlink_want(info, WINDOW);
+	spots = hg_netlink_want(info, SPOTS);
 	if (!window || !spots)
 		return -EINVAL;
 	set_counters(n->guard, nla_get_u32(channel), nla_data(window), nla_data(spots));

@@ -20,18 +20,20 @@
 
 #include "packet.h"
 
-enum { /* hg_flow.tcp, low nibble sent by the device, high nibble received */
-       HG_FLOW_FIN = 1,
-       HG_FLOW_SYN = 2,
-       HG_FLOW_RST = 4, /* received, of other protocols than TCP: refused by ICMP */
-       HG_FLOW_ACK = 8,
-       HG_FLOW_RECEIVED = 4, /* shift */
+/* Of hg_flow.tcp, low nibble sent by the device, high nibble received */
+enum {
+	HG_FLOW_FIN = 1,
+	HG_FLOW_SYN = 2,
+	HG_FLOW_RST = 4, /* received, of other protocols than TCP: refused by ICMP */
+	HG_FLOW_ACK = 8,
+	HG_FLOW_RECEIVED = 4, /* shift */
 };
 
-enum hg_flow_news { /* what a received packet was to its flow */
-		    HG_NEWS_NONE = 0,
-		    HG_NEWS_ANSWERED,
-		    HG_NEWS_REFUSED,
+/* What a received packet was to its flow */
+enum hg_flow_news {
+	HG_NEWS_NONE = 0,
+	HG_NEWS_ANSWERED,
+	HG_NEWS_REFUSED,
 };
 
 static hg_inline __u8 hg_flow_tcp_flags(__u8 tcp)

@@ -72,14 +72,15 @@ enum hg_packet_kind {
 	HG_PACKET_TRUNCATED,
 };
 
-enum {				   /* hg_packet.flags */
-       HG_PACKET_OUT = 1,	   /* sent by the device */
-       HG_PACKET_GROUP = 2,	   /* to a link-layer group address */
-       HG_PACKET_FRAGMENTED = 4,   /* one of several: fragment_id and fragment are set */
-       HG_PACKET_FIRST = 8,	   /* the first of them */
-       HG_PACKET_ANSWER = 16,	   /* ICMP echo reply: opens no flow */
-       HG_PACKET_UNREACHABLE = 32, /* ICMP error that says "nobody there" */
-       HG_PACKET_HOPS_255 = 64,	   /* hop limit 255: nobody has forwarded it */
+/* Of hg_packet.flags. */
+enum {
+	HG_PACKET_OUT = 1,	    /* sent by the device */
+	HG_PACKET_GROUP = 2,	    /* to a link-layer group address */
+	HG_PACKET_FRAGMENTED = 4,   /* one of several: fragment_id and fragment are set */
+	HG_PACKET_FIRST = 8,	    /* the first of them */
+	HG_PACKET_ANSWER = 16,	    /* ICMP echo reply: opens no flow */
+	HG_PACKET_UNREACHABLE = 32, /* ICMP error that says "nobody there" */
+	HG_PACKET_HOPS_255 = 64,    /* hop limit 255: nobody has forwarded it */
 };
 
 struct hg_packet {

@@ -128,7 +128,7 @@ class Run:
         before = inbound(self.guard.status())
         wire = link(self.w, "net", "n0")["tx"]["packets"]
         p = self.w.run("net", SIC, "n0", self.mac, self.dev, kind, count, SEED,
-                       RATE, *flows, timeout=500)
+                       RATE, *flows, timeout=3600)
         self.settle()
         after = inbound(self.guard.status())
         crossed = link(self.w, "net", "n0")["tx"]["packets"] - wire
@@ -187,7 +187,7 @@ class Run:
         if SCAPY:
             path = self.w.tmp + "/scapy"
             run(SCAPY, os.path.dirname(os.path.abspath(__file__)) + "/mutants.py", path,
-                max(FRAMES // 80, 100), SEED, self.dev, timeout=500)
+                min(max(FRAMES // 80, 100), 2000), SEED, self.dev, timeout=3600)
             self.strangers("file:" + path, 0)
         self.session("after strangers' frames")
         self.mutants()

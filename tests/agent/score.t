@@ -3,6 +3,10 @@
 """Attacks of a live device, and what the agent says of them; and that the kernel says so without it.
 
     dev (10.77.0.2, guard and agent) ---- net (10.77.0.1, servers; behind it everybody else)
+
+    score.t [brief]
+
+brief: only where the kernel refuses the guard's timer, and the agent closes the seconds.
 """
 import json
 import os
@@ -17,6 +21,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/../net")
 from world import BUILD, NET4, Tap, World, run, wait_for
 
+UNTIMED = BUILD + "/tests/net/guard-untimed.bpf.o"  # its timer is refused by every kernel
 WEB, SSH = 8080, 22
 VICTIM = "198.51.100.7"
 DOWNLOAD = 64 << 20
@@ -36,8 +41,9 @@ class Agent:
 
     def start(self):
         with open(self.log, "ab") as log:
+            since = log.tell()
             self.process = self.w.start("dev", BUILD + "/heliographd", "-c", self.guard.conf, stdout=log, stderr=log)
-        return wait_for(lambda: "traffic is watched" in self.text())
+        return wait_for(lambda: "traffic is watched" in self.text()[since:], 60)
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
@@ -197,6 +203,28 @@ def another_profile(tap, w, agent):
            "one whose envelope changed goes on counting", before["hour_s"], now["hour_s"])
 
 
+def agent_closes(tap, w, guard):
+    """Without the kernel's timer the agent closes each second, and says the same."""
+    p = guard("on", check=False)
+    tap.ok(p.returncode == 0, "no timer: the guard is on", p.stdout, p.stderr)
+    agent = Agent(w, guard)
+    if not tap.ok(agent.start(), "no timer: the agent watches"):
+        tap.diag(agent.text())
+        return
+    tap.equal(guard.status()["clock"], "agent", "no timer: the agent closes the seconds")
+    attack(tap, w, agent, "no timer: UDP flood", udp_flood, ("flood", "udp-flood"), 10)
+    attack(tap, w, agent, "no timer: SYN flood", syn_flood, ("flood", "syn-flood"), 10)
+    agent.stop()
+    guard.off()
+
+
+def brief():
+    tap = Tap()
+    w = World()
+    agent_closes(tap, w, w.guard("native", profile=PROFILE, object=UNTIMED))
+    tap.done()
+
+
 def main():
     tap = Tap()
     w = World()
@@ -219,9 +247,10 @@ def main():
            ends=False)  # a slow scan may pause for three minutes
     agent.stop()
     guard.off()
+    agent_closes(tap, w, w.guard("native", profile=PROFILE, object=UNTIMED))
     w.close()
     tap.equal(w.leftovers(), [], "everything created was destroyed")
     tap.done()
 
 
-main()
+brief() if "brief" in sys.argv else main()

@@ -83,7 +83,7 @@ def recipe(work, goal, *chosen, **variables):
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     p = subprocess.run(["nice", "-n", "5", "make", "-j2", "-f", HERE + "/buildroot/infra.mk",
                         "WORK=" + work, "BR2_EXTERNAL_HELIOGRAPH_PATH=" + EXTERNAL,
-                        'BR2_PACKAGE_HELIOGRAPH_CLANG="clang"', "O=/nowhere", *args, goal],
+                        'BR2_PACKAGE_HELIOGRAPH_CLANG="clang"', *args, goal],
                        capture_output=True, text=True, env=env, cwd=work, check=False)
     return p.returncode, p.stdout + p.stderr
 
@@ -95,7 +95,9 @@ def files(root):
 
 def build(work):
     P = "PACKAGE_HELIOGRAPH"
-    status, out = recipe(work, "heliograph", P, P + "_AGENT", P + "_BPF", P + "_MIRROR")
+    # Somebody else's O= on the command line must not become ours.
+    status, out = recipe(work, "heliograph", P, P + "_AGENT", P + "_BPF", P + "_MIRROR",
+                         O="/nowhere")
     if not ok(status == 0, "the recipe builds agent, packet programs and mirror", out[-1500:]):
         return
     have = files(work + "/target")

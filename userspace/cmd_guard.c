@@ -128,7 +128,7 @@ static int guard_on(void *ctx, int argc, char **argv)
 {
 	const struct hg_agent_conf *conf = ctx;
 	struct hg_guard_options o;
-	struct hg_guard_pick pick;
+	struct hg_guard_pick pick = { 0 };
 	struct hg_guard *g = NULL;
 	char err[512] = "";
 	int ret = hg_guard_options_conf(&o, conf, err, sizeof(err));

@@ -193,7 +193,7 @@ _Static_assert(sizeof(struct hg_peer) == 24, "hg_peer");
 struct hg_rule {
 	struct hg_addr addr;
 	__u16 channel;	/* 1..HG_CHANNELS_MAX - 1 */
-	__u16 port_min; /* remote port, or the device's with HG_RULE_THEIRS; host order */
+	__u16 port_min; /* remote port; the device's with HG_RULE_THEIRS; host order */
 	__u16 port_max;
 	__u8 prefix_len; /* of the 128-bit form: IPv4 /24 is 120 */
 	__u8 proto;	 /* IPPROTO_*, 0: any */
@@ -258,7 +258,7 @@ _Static_assert(sizeof(struct hg_bound) == 16, "hg_bound");
  */
 struct hg_window {
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
-	__u64 flows;	/* opened by the device, or by trusted remotes in a channel of theirs */
+	__u64 flows;	/* opened by the device, or by remotes with HG_RULE_THEIRS */
 	__u64 answered; /* of those: got a packet back that was no refusal */
 	__u64 refused;	/* of those: got RST or ICMP unreachable before any answer */
 	__u64 fresh;	/* of those: to an address and port not opened in this or the hour before */
@@ -270,7 +270,7 @@ struct hg_window {
 	__u64 udp;
 	__u64 icmp;
 	__u64 reflect; /* of udp: from a port of services that amplify, see hg_is_amplifier() */
-	/* of channel 0: flows that were counted here, and in their channel when its name was known */
+	/* of channel 0: flows counted here, and in their channel when its name was known */
 	__u64 moved;
 };
 

@@ -3,8 +3,8 @@
  * The player of play.h. The world of the cases: device D, mirror M (TCP 8443), name server N
  * (port 53), others R and X; channels 1 mirror, 2 names, 3 TCP 443 to R's prefix, 4 UDP 5000-5999
  * in the local network, 5 echo, 7 TCP 8883 to whom a name of the channel led, 8 what X's prefix
- * opens to the device's ports 8000 to 8009, and its echoes; the rest is outside, channel 0. Time begins
- * at 100,000 s.
+ * opens to the device's ports 8000 to 8009, and its echoes; the rest is outside, channel 0. Time
+ * begins at 100,000 s.
  */
 #include "play.h"
 

@@ -186,7 +186,7 @@ _Static_assert(sizeof(struct hg_peer) == 24, "hg_peer");
 #define HG_RULE_LOCAL 1u  /* in the local network */
 #define HG_RULE_PREFIX 2u /* in addr/prefix_len */
 #define HG_RULE_BOUND 4u  /* its name is one of the channel's: see struct hg_bound */
-/* The remote begins; ports are the device's. Only of trusted remotes, and under the monitor policy. */
+/* The remote begins; ports are the device's. Trusted ones, or all under HG_POLICY_MONITOR. */
 #define HG_RULE_THEIRS 8u
 
 /* One way into a channel. The first rule that matches a flow's first packet decides. */

@@ -52,7 +52,11 @@ file = /etc/heliograph/profile.json
 
 SCRIPT = """
 date -s "@$(cat /t/now)" >/dev/null
-for nic in eth0 usb0; do [ -e /sys/class/net/$nic ] && break; done
+tries=0 # a network on USB comes late
+until nic=$(ls /sys/class/net | grep -E '^(eth0|usb0)$') || [ $tries = 600 ]; do
+	usleep 100000
+	tries=$((tries + 1))
+done
 ip addr add 10.0.2.15/24 dev $nic
 ip link set $nic up
 sed -i "s/%NIC%/$nic/" /etc/heliograph/heliographd.conf

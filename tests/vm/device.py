@@ -102,6 +102,7 @@ def closed(console):
     said = vm.said(console)
     splats = [s for s in said if s.startswith("splat")]
     usual = ("taints kernel", "tainting kernel", "link becomes ready", "renamed from", "random:",
-             "entered promiscuous", "left promiscuous", "interrupt took", "link up", "RT throttling")
+             "entered promiscuous", "left promiscuous", "interrupt took", "link up", "RT throttling",
+             "usb 1-1", "cdc_ether")
     loud = [s for s in said if s.startswith("log: ") and not any(u in s for u in usual)]
     return splats, loud

@@ -66,6 +66,8 @@ static void look(struct prober *p, const uint8_t *d, size_t n)
 
 	if (n <= head || d[0] >> 4 != (p->size == 4 ? 4 : 6) || memcmp(from, p->device, p->size))
 		return;
+	if (memcmp(from + p->size, p->source, p->size))
+		return; /* on its way to somebody else */
 	if (proto == IPPROTO_UDP && n > head + 3 &&
 	    (d[head + 2] << 8 | d[head + 3]) == p->flow_port)
 		return;

@@ -377,13 +377,13 @@ static int guard_policy(void *ctx, int argc, char **argv)
 	struct hg_guard *g = NULL;
 	struct hg_seal seal;
 	char err[512] = "";
-	int policy, ret = take_seal(argc, argv, 1, &seal);
+	int policy = argc > 1 ? hg_policy_parse(argv[1]) : -EINVAL, ret;
 
-	if (ret)
-		return ret;
-	policy = hg_policy_parse(argv[1]);
 	if (policy < 0)
 		return usage("policy monitor|initiated|sealed [--seal FILE]");
+	ret = take_seal(argc, argv, 1, &seal);
+	if (ret)
+		return ret;
 	ret = open_sealed(ctx, &seal, &g, err, sizeof(err));
 	if (!ret)
 		ret = host->set_policy(g, policy);
@@ -395,14 +395,15 @@ static int switch_flag(const struct hg_agent_conf *conf, int argc, char **argv, 
 	struct hg_guard *g = NULL;
 	struct hg_seal seal;
 	char err[512] = "", form[48];
-	int ret = take_seal(argc, argv, 1, &seal);
+	int ret;
 
-	if (ret)
-		return ret;
-	if (strcmp(argv[1], "yes") && strcmp(argv[1], "no")) {
+	if (argc < 2 || (strcmp(argv[1], "yes") && strcmp(argv[1], "no"))) {
 		snprintf(form, sizeof(form), "%s yes|no [--seal FILE]", argv[0]);
 		return usage(form);
 	}
+	ret = take_seal(argc, argv, 1, &seal);
+	if (ret)
+		return ret;
 	ret = open_sealed(conf, &seal, &g, err, sizeof(err));
 	if (!ret)
 		ret = host->set_flag(g, flag, !strcmp(argv[1], "yes"));

@@ -82,7 +82,7 @@ static int list(const struct hg_collector_conf *conf, const struct options *o, c
 
 int hg_list_incidents(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, true, false, &o);
 	const char *values[] = { o.all ? "t" : "f" };
 
@@ -99,7 +99,7 @@ int hg_list_incidents(const struct hg_collector_conf *conf, int argc, char **arg
 
 int hg_list_decisions(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, true, false, &o);
 	const char *values[] = { o.all ? "t" : "f" };
 
@@ -114,7 +114,7 @@ int hg_list_decisions(const struct hg_collector_conf *conf, int argc, char **arg
 
 int hg_list_drift(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, false, false, &o);
 
 	return ret ? ret
@@ -128,7 +128,7 @@ int hg_list_drift(const struct hg_collector_conf *conf, int argc, char **argv)
 
 int hg_list_devices(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, false, false, &o);
 
 	return ret ? ret
@@ -142,7 +142,7 @@ int hg_list_devices(const struct hg_collector_conf *conf, int argc, char **argv)
 
 int hg_list_audit(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, false, false, &o);
 
 	return ret ? ret
@@ -159,7 +159,7 @@ static bool is_number(const char *s)
 
 int hg_list_history(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, false, true, &o);
 	const char *values[] = { o.word };
 
@@ -178,7 +178,7 @@ int hg_list_history(const struct hg_collector_conf *conf, int argc, char **argv)
 
 int hg_list_restore(const struct hg_collector_conf *conf, int argc, char **argv)
 {
-	struct options o;
+	struct options o = { 0 };
 	int ret = read_options(argc, argv, false, true, &o);
 	const char *values[] = { o.word };
 	PGresult *res;

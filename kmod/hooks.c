@@ -4,8 +4,8 @@
  * that a flood costs neither; and last of all at POST_ROUTING, after NAT, as they leave. The hooks
  * are there from ATTACH to DETACH, in the guard's namespace only; no lock.
  *
- * What the stack loops back to the device itself (its own multicast and broadcast) did not come from
- * outside, and passes. On its way out that copy is seen here beside the packet that leaves.
+ * What the stack loops back to the device itself (its own multicast and broadcast) did not come
+ * from outside, and passes. On its way out that copy is seen here beside the packet that leaves.
  *
  * IPv6 reads hop-by-hop options before PRE_ROUTING, and answers one that it does not know and that
  * asks for it. The packet is dropped then, nobody has judged it, and anybody may have sent it: so

@@ -69,7 +69,7 @@ static struct part *part_of(struct hg_sums *all, const struct hg_replayer_second
 		return last;
 	if (all->parts == PARTS_MAX)
 		return NULL;
-	if (s->n == s->room) {
+	if (!s->list || s->n == s->room) {
 		size_t room = s->room ? s->room * 2 : 64;
 		struct part *list = realloc(s->list, room * sizeof(*list));
 

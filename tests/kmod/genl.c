@@ -27,7 +27,7 @@ struct genl {
 	__u8 in[1 << 16] __attribute__((aligned(8)));
 };
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	printf("Bail out! netlink, %s: %s\n", what, strerror(errno));
 	fflush(stdout);
@@ -297,8 +297,10 @@ struct genl *genl_open(const char **why)
 {
 	struct genl *g = calloc(1, sizeof(*g));
 
-	if (!g)
-		die("memory");
+	if (!g) {
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
 	g->events = -1;
 	g->fd = open_socket();
 	if (!find_family(g))

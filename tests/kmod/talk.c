@@ -5,9 +5,11 @@
  *
  *   talk serve PORT             echoes, to all who connect
  *   talk ADDRESS PORT FILE      a line each 50 ms until FILE is there; then says how many came
- *                               back, how many not, and the same of new connections
+ *                               back, how many not, and the same of new connections; makes
+ *                               FILE.asked after each line
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,12 +79,14 @@ int main(int argc, char **argv)
 {
 	unsigned int came = 0, lost = 0, opened = 0, refused = 0;
 	int stays, fresh, port;
+	char asked[256];
 
 	if (argc == 3)
 		return serve(atoi(argv[2]));
 	if (argc != 4)
 		return 2;
 	port = atoi(argv[2]);
+	snprintf(asked, sizeof(asked), "%s.asked", argv[3]);
 	stays = dial(argv[1], port);
 	while (access(argv[3], F_OK)) {
 		*(ask(stays) ? &came : &lost) += 1;
@@ -90,6 +94,7 @@ int main(int argc, char **argv)
 		*(ask(fresh) ? &opened : &refused) += 1;
 		if (fresh >= 0)
 			close(fresh);
+		close(open(asked, O_CREAT | O_WRONLY, 0600));
 		usleep(50000);
 	}
 	printf("%u %u %u %u\n", came, lost, opened, refused);

@@ -59,13 +59,9 @@ static void test_table(void)
 static void test_strangers(void)
 {
 	const char *names[] = { "model", "x" };
-	const char *cells[] = { "\x1b[2J\x07",
-				"1",
-				"\xc3\xa9t\xc3\xa9",
-				"2",
-				"\xc2\x9b"
-				"3m\xff",
-				"3" };
+	const char *cells[] = {
+		"\x1b[2J\x07", "1", "\xc3\xa9t\xc3\xa9", "2", "\xc2\2333m\xff", "3"
+	};
 
 	is_str(printed(rows(names, cells, 2, 3)),
 	       "model           x\n"

@@ -98,7 +98,7 @@ static void drain(struct prober *p, int ms)
 
 static void out(struct prober *p, int fd, const void *data, size_t len)
 {
-	/* A closed port may have been told to this socket: that is an answer, and it was counted. */
+	/* A closed port may have been told to this socket: an answer, and it was counted. */
 	if (sendto(fd, data, len, 0, (void *)&p->to, p->to_len) < 0 && errno != ECONNREFUSED)
 		die("probe");
 	p->sent++;

@@ -17,6 +17,13 @@ const struct hg_guard_ops *const hg_guard_hosts[HG_HOSTS_MAX + 1] = {
 	[HG_HOST_MODULE - 1] = &hg_guard_module,
 };
 
+/* What to say when no host of several has a guard; with one, it says so itself, and names it. */
+static void none_runs(char *err, size_t err_size, const char *pin_dir)
+{
+	snprintf(err, err_size, "no guard runs here: none is pinned in %s, and no module guards",
+		 pin_dir);
+}
+
 static const struct hg_guard_ops *host_of(int wanted)
 {
 	return wanted == HG_HOST_AUTO ? NULL : hg_guard_hosts[wanted - 1];
@@ -165,8 +172,8 @@ int hg_guard_open(int host, const char *pin_dir, const struct hg_guard_ops **ops
 		if (ret != -ENOENT)
 			*ops = hg_guard_hosts[i];
 	}
-	if (ret == -ENOENT && hg_guard_hosts[1])
-		snprintf(err, err_size, "no guard runs here, of no host");
+	if (ret == -ENOENT)
+		none_runs(err, err_size, pin_dir);
 	return ret;
 }
 
@@ -188,5 +195,7 @@ int hg_guard_detach(int host, const char *pin_dir, const struct hg_seal *seal, c
 		if (one)
 			snprintf(err, err_size, "%s", why);
 	}
+	if (ret == -ENOENT)
+		none_runs(err, err_size, pin_dir);
 	return ret;
 }

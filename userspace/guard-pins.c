@@ -107,6 +107,7 @@ int hg_pins_check(const char *dir, struct hg_error *e)
 	return 0;
 }
 
+/* -EAGAIN: somebody who ends a guard removed what was just there. */
 static int make_directories(struct hg_pins *p, struct hg_error *e)
 {
 	char path[PATH_MAX];
@@ -118,9 +119,13 @@ static int make_directories(struct hg_pins *p, struct hg_error *e)
 		p->made = true;
 	else if (errno != EEXIST)
 		return hg_error_set(e, -errno, "cannot make %s: %s", p->dir, strerror(errno));
-	for (size_t i = 0; i < SUBS; i++)
-		if (mkdir(hg_pins_path(p, path, subs[i], "", ""), 0700) && errno != EEXIST)
-			return hg_error_set(e, -errno, "cannot make %s: %s", path, strerror(errno));
+	for (size_t i = 0; i < SUBS; i++) {
+		if (!mkdir(hg_pins_path(p, path, subs[i], "", ""), 0700) || errno == EEXIST)
+			continue;
+		if (errno == ENOENT)
+			return -EAGAIN;
+		return hg_error_set(e, -errno, "cannot make %s: %s", path, strerror(errno));
+	}
 	return 0;
 }
 
@@ -160,6 +165,33 @@ static void remove_shell(const struct hg_pins *p)
 	rmdir(p->dir);
 }
 
+void hg_pins_unlock(struct hg_pins *p)
+{
+	if (p->state >= 0)
+		close(p->state);
+	if (p->lock >= 0)
+		close(p->lock);
+	p->state = p->lock = -1;
+}
+
+/* -EAGAIN: once more, for the directory came or went meanwhile. */
+static int lock_made(struct hg_pins *p, bool make, struct hg_error *e)
+{
+	int ret = make ? make_directories(p, e) : 0;
+
+	if (ret)
+		return ret;
+	ret = lock_directory(p, e);
+	if (make && ret == -ENOENT)
+		return -EAGAIN;
+	/* The one who held the lock may have removed some of ours: now nobody can. */
+	if (make && !ret)
+		ret = make_directories(p, e);
+	if (ret && p->lock >= 0)
+		hg_pins_unlock(p);
+	return ret;
+}
+
 int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error *e)
 {
 	int ret;
@@ -168,14 +200,9 @@ int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error 
 	if (!*dir || strlen(dir) >= sizeof(p->dir))
 		return hg_error_set(e, -ENAMETOOLONG, "pin_dir: empty or too long");
 	strcpy(p->dir, dir);
-	do {
-		if (make) {
-			ret = make_directories(p, e);
-			if (ret)
-				return ret;
-		}
-		ret = lock_directory(p, e);
-	} while (ret == -EAGAIN || (make && ret == -ENOENT));
+	do
+		ret = lock_made(p, make, e);
+	while (ret == -EAGAIN);
 	if (ret == -ENOENT)
 		return hg_error_set(e, ret, "no guard is pinned at %s", dir);
 	if (ret)
@@ -188,15 +215,6 @@ int hg_pins_lock(struct hg_pins *p, const char *dir, bool make, struct hg_error 
 	if (ret)
 		hg_pins_unlock(p);
 	return ret;
-}
-
-void hg_pins_unlock(struct hg_pins *p)
-{
-	if (p->state >= 0)
-		close(p->state);
-	if (p->lock >= 0)
-		close(p->lock);
-	p->state = p->lock = -1;
 }
 
 static bool is_next(const char *name)
@@ -321,7 +339,8 @@ int hg_pins_remove(struct hg_pins *p, struct hg_error *e)
 	}
 	if (unlink(hg_pins_path(p, path, "state", "", "")) && errno != ENOENT)
 		return hg_error_set(e, -errno, "cannot remove %s: %s", path, strerror(errno));
-	if (rmdir(p->dir))
+	/* Who waits for the lock to make a guard may have put its directories there already. */
+	if (rmdir(p->dir) && errno != ENOTEMPTY)
 		return hg_error_set(e, -errno, "cannot remove %s: %s", p->dir, strerror(errno));
 	return 0;
 }

@@ -55,7 +55,7 @@ def bad_requests(tap, w):
     guard = w.guard("auto")
     for verb in ("off", "status", "flows"):
         p = guard(verb, check=False)
-        tap.ok(p.returncode == EXIT_UNAVAILABLE and "no guard is pinned" in p.stderr,
+        tap.ok(p.returncode == EXIT_UNAVAILABLE and "no guard runs here" in p.stderr,
                f"guard {verb} without a guard says so", p.returncode, p.stderr)
 
 

@@ -124,16 +124,21 @@ class Run:
                 for kind, s in (("tcp", self.long), ("udp", self.own))]
 
     def send(self, kind, count, *flows):
-        """Sends them and returns (sent, counted by reason, answers)."""
-        before = inbound(self.guard.status())
-        wire = link(self.w, "net", "n0")["tx"]["packets"]
+        """Sends them and returns (sent, least and most that crossed, counted by reason, answers).
+
+        The wire is read before and after each status: a frame that a stack sends by itself may
+        cross between the two, and is then counted or not.
+        """
+        first, before, second = self.wire(), inbound(self.guard.status()), self.wire()
         p = self.w.run("net", SIC, "n0", self.mac, self.dev, kind, count, SEED,
                        RATE, *flows, timeout=3600)
         self.settle()
-        after = inbound(self.guard.status())
-        crossed = link(self.w, "net", "n0")["tx"]["packets"] - wire
+        third, after, fourth = self.wire(), inbound(self.guard.status()), self.wire()
         by_reason = {k: n - before[k] for k, n in after.items() if n - before[k]}
-        return int(p.stdout), crossed, by_reason, self.watch.drain()
+        return int(p.stdout), (third - second, fourth - first), by_reason, self.watch.drain()
+
+    def wire(self):
+        return link(self.w, "net", "n0")["tx"]["packets"]
 
     def settle(self):
         """Until no more frames arrive: the same number twice, 50 ms apart."""
@@ -145,14 +150,14 @@ class Run:
         wait_for(same, 10, 0.05)
 
     def strangers(self, kind, count):
-        sent, crossed, by_reason, answers = self.send(kind, count)
+        sent, (least, most), by_reason, answers = self.send(kind, count)
         name = "scapy" if kind.startswith("file:") else kind
         counted = sum(by_reason.values())
         # Before tc the kernel takes the outermost VLAN tag off; a frame that ends in it is gone.
-        lost = crossed // 500 if name in ("esic", "scapy") and self.label.startswith("tc") else 0
-        self.tap.ok(crossed >= sent * 9 // 10 > 0 and crossed - lost <= counted <= crossed,
+        lost = least // 500 if name in ("esic", "scapy") and self.label.startswith("tc") else 0
+        self.tap.ok(least >= sent * 9 // 10 > 0 and least - lost <= counted <= most,
                     f"{self.label} {name}: {sent} frames, each that crossed was counted",
-                    f"{crossed} crossed, {counted} counted", by_reason)
+                    f"{least} to {most} crossed, {counted} counted", by_reason)
         bad = [pk.Packet(a) for a in answers if not is_chore(a)]
         self.tap.ok(not bad, f"{self.label} {name}: no answer", *bad[:5])
 
@@ -166,12 +171,12 @@ class Run:
 
     def mutants(self):
         """They may belong to a flow of the device: some pass, and some of those get an answer."""
-        sent, crossed, by_reason, _ = self.send("mutants", FRAMES, *self.flows())
+        sent, (least, most), by_reason, _ = self.send("mutants", FRAMES, *self.flows())
         counted = sum(by_reason.values())
         # What passed made the stacks talk: both sides' packets cross, and are counted, too.
-        self.tap.ok(sent and counted == crossed,
+        self.tap.ok(sent and least <= counted <= most,
                     f"{self.label} mutants: {sent} frames, each that crossed was counted",
-                    f"{crossed} crossed, {counted} counted", by_reason)
+                    f"{least} to {most} crossed, {counted} counted", by_reason)
         got = wait_for(lambda: self.again(), 10, 0.2)
         self.tap.ok(got, f"{self.label}: after mutants a new session works")
 

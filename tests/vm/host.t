@@ -5,7 +5,7 @@
 
 Boots Debian's 6.1 kernel in QEMU with kmod/ as a module, and runs there tests/net/functional.t over
 it, and host_guest.py: the choice of the host, every subcommand of `heliograph guard`, the agent's
-heartbeat, and the lock.
+heartbeat, the lock, and a module that is taken away under both.
 """
 import os
 import re

@@ -368,10 +368,31 @@ def locked(tap, w):
     tap.equal(guard("status", check=False).returncode, EXIT_UNAVAILABLE, "off with its seal")
 
 
+def agent_without_module(tap, w):
+    """Somebody takes the module away under a running agent, and brings it back."""
+    guard = agent_conf(w)
+    agent = start_agent(w, guard)
+    guard.off()
+    tap.ok(wait_for(lambda: guard("status", check=False).returncode == 0, 30, STEP),
+           "guard off under an agent: it is put back")
+    guard.off()
+    run("rmmod", "heliograph")
+    wanted = "not all interfaces are guarded: this kernel has no module heliograph"
+    tap.ok(wait_for(lambda: wanted in log_of(w), 30, STEP), "the module is gone: the agent says so",
+           log_of(w))
+    run("insmod", MODULE)
+    tap.ok(wait_for(lambda: guard("status", check=False).returncode == 0, 30, STEP),
+           "it is back: so is the guard", log_of(w))
+    agent.terminate()
+    agent.wait(timeout=30)
+    guard.off()
+
+
 def main():
     tap = Tap()
     w = World()
-    for part in (choice, commands, refusals, scored, slow_reader, unloaded, heartbeat, locked):
+    for part in (choice, commands, refusals, scored, slow_reader, unloaded, heartbeat, locked,
+                 agent_without_module):
         if sys.argv[1:] and part.__name__ not in sys.argv[1:]:
             continue
         try:

@@ -84,6 +84,26 @@ static __u32 kernel_seconds(void)
 	return now.tv_sec;
 }
 
+/*
+ * The kernel's second of now, which then lasts for long enough to run a packet in it: a program that
+ * ran in the next one would find everything a second older than the test says.
+ */
+static __u32 steady_seconds(void)
+{
+	const long edge_ns = 900000000;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_nsec > edge_ns) {
+		now = (struct timespec){ .tv_sec = now.tv_sec + 1 };
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &now, NULL) == EINTR)
+			;
+		while (kernel_seconds() < (__u32)now.tv_sec) /* the coarse clock is a tick late */
+			;
+	}
+	return kernel_seconds();
+}
+
 /* All entries of a hash, into t->keys and values. */
 static __u32 hash_read(struct testrun *t, enum map m, void *values)
 {
@@ -142,7 +162,7 @@ static void shift_tables(struct testrun *t, __u32 by)
 /* Makes everything in the maps as old on the kernel's clock as it is on the test's. */
 static void keep_age(struct testrun *t)
 {
-	__u32 offset = kernel_seconds() - t->now_s, by = offset - t->offset_s;
+	__u32 offset = steady_seconds() - t->now_s, by = offset - t->offset_s;
 	struct hg_moments moments;
 	struct hg_police police;
 	struct hg_rate rate;
@@ -231,7 +251,7 @@ static void player_begin(struct player *p, const struct play_world *w)
 	free(per_cpu);
 	memset(t->counters, 0, sizeof(t->counters));
 	t->now_s = w->now_s;
-	t->offset_s = kernel_seconds() - t->now_s;
+	t->offset_s = steady_seconds() - t->now_s;
 }
 
 static void player_wait(struct player *p, unsigned int seconds)

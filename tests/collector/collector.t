@@ -21,7 +21,19 @@ is "so is an unknown option" "$(exit_of collector incidents --jsn)" \
 	"2 heliograph-collector: --jsn: no such option; see heliograph-collector --help"
 is "and a decision that is not named" "$(exit_of collector history)" \
 	"2 heliograph-collector: history: an argument is missing; see heliograph-collector --help"
+mkdir "$tmp/old"
+cp "$HG_TOP"/collector/sql/000[1-6]-*.sql "$tmp/old"
+sed "s|^migrations = .*|migrations = $tmp/old|" "$tmp/collector.conf" >"$tmp/old.conf"
+check "an older schema is made" "$HG_BUILD/heliograph-collector" -c "$tmp/old.conf" migrate
+sql "INSERT INTO device_key (key_id, uid, certificate) VALUES ('12345678', 'dev0', '')" >/dev/null
+sql "SELECT hg_alarm_store('12345678', n, n, (n - 5) * 1000, 4::smallint, 5::smallint, 0, 60, 60, '', '', NULL,
+	'203.0.113.6', '203.0.113.4/30', '[]', 0::smallint, 0) FROM generate_series(5, 6) n" >/dev/null
+is "which took an alarm without time for one of 1970" \
+	"$(sql "SELECT count(*) FROM alarm WHERE device_time = to_timestamp(0)")" 1
 check "the schema is made" collector migrate
+is "and mends that alarm alone" "$(sql "SELECT string_agg(coalesce(extract(epoch FROM device_time)::int::text, '-'), ' '
+	ORDER BY counter) FROM alarm")" "- 1"
+sql "DELETE FROM alarm; DELETE FROM device_key" >/dev/null
 check "and made again does nothing" collector migrate
 check "the collector starts" collector_start
 
@@ -56,6 +68,10 @@ for i in 1 2 3 4; do
 done
 is "it is stored as such" "$(sql "SELECT count(*) FROM alarm
 	WHERE class = 4 AND hg_feature_name(feature) = 'heartbeat' AND value = 60")" 4
+is "without a time of the device's, for it had none" "$(sql "SELECT count(*) FROM alarm
+	WHERE class = 4 AND device_time IS NULL")" 4
+is "others keep theirs" "$(sql "SELECT count(*) FROM alarm
+	WHERE class = 0 AND device_time = to_timestamp(1700000000)")" 3
 check "all are judged" wait_for 5 sql_is "SELECT count(*) FROM alarm WHERE NOT correlated" 0
 is "four of them are no incident" "$(sql "SELECT count(*) FROM incident")" 0
 
@@ -72,6 +88,7 @@ is "device 3 reports a scan of the same host" \
 check "three are an incident" wait_for 5 sql_is "SELECT count(*) FROM incident" 1
 check "with three blocks" wait_for 5 sql_is \
 	"SELECT count(*) FROM decision WHERE state = 'blocked' AND applied_at IS NOT NULL" 3
+is "decisions are listed" "$(collector decisions | grep -c '^[0-9]* *blocked .*192.0.2.10/32')" 3
 check "device 1 is blocked" blocked dev1 192.0.2.10
 check "device 3 is blocked" blocked dev3 192.0.2.10
 check "device 4 is not" reaches dev4 192.0.2.10
@@ -80,7 +97,6 @@ collector incidents >"$tmp/incidents"
 check "the incident is listed with both classes" grep -q '192.0.2.10/32 .*flood+scan  *3 ' "$tmp/incidents"
 check "as JSON, too" sh -c "'$HG_BUILD/heliograph-collector' -c '$tmp/collector.conf' incidents --json |
 	python3 -c 'import json,sys; d = json.load(sys.stdin); assert d[0][\"devices\"] == 3'"
-is "decisions are listed" "$(collector decisions | grep -c '^[0-9]* *blocked .*192.0.2.10/32')" 3
 check "hits are counted" wait_for 10 sql_is \
 	"SELECT count(*) > 0 FROM decision WHERE hits > 0" t
 is "device 4 joins late" "$(send 4 alarm class=2 target=192.0.2.10/32 counter=600)" stored

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
+#include "guard-common.h"
 
 #define CONF HG_SYSCONFDIR "/heliograph"
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
@@ -135,12 +136,53 @@ static bool mode_valid(const char *s)
 	return n >= 3 && n <= 4 && strspn(s, "01234567") == n;
 }
 
+static bool is_address(const char *s)
+{
+	struct in6_addr addr;
+
+	return inet_pton(AF_INET, s, &addr) == 1 || inet_pton(AF_INET6, s, &addr) == 1;
+}
+
+static bool is_prefix(const char *s)
+{
+	struct hg_prefix prefix;
+
+	return !hg_prefix_parse(s, &prefix);
+}
+
+/* Of a section that does nothing without an interface: what is wrong is wrong all the same. */
+static int check_guard(const struct hg_agent_conf *c, const char *file, char *err, size_t err_size)
+{
+	static const char address[] = "an address; write an IPv4 or IPv6 address, not a name";
+	static const char prefix[] = "a prefix; write for example 192.168.7.0/24 or fd00:7::/64";
+	const struct {
+		const char *key, *what;
+		bool (*good)(const char *s);
+		const struct hg_conf_list *list;
+	} lists[] = {
+		{ "dns", address, is_address, &c->guard.dns },
+		{ "ntp", address, is_address, &c->guard.ntp },
+		{ "trusted", prefix, is_prefix, &c->guard.trusted },
+	};
+
+	for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+		for (size_t i = 0; i < lists[l].list->count; i++) {
+			const char *s = lists[l].list->items[i];
+
+			if (lists[l].good(s))
+				continue;
+			snprintf(err, err_size, "%s: [guard] %s: '%s' is not %s", file,
+				 lists[l].key, s, lists[l].what);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 /* What one row cannot say: it concerns two keys, or the inside of a string. */
 static int check(const struct hg_agent_conf *c, const char *path, char *err, size_t err_size)
 {
 	const char *file = path ? path : "(defaults)";
-	struct in6_addr addr;
-	const struct hg_conf_list *lists[] = { &c->guard.dns, &c->guard.ntp };
 
 	if (!mode_valid(c->agent.socket_mode)) {
 		snprintf(err, err_size,
@@ -165,20 +207,7 @@ static int check(const struct hg_agent_conf *c, const char *path, char *err, siz
 			 file);
 		return -EINVAL;
 	}
-	for (size_t l = 0; l < 2; l++) {
-		for (size_t i = 0; i < lists[l]->count; i++) {
-			const char *s = lists[l]->items[i];
-
-			if (inet_pton(AF_INET, s, &addr) == 1 || inet_pton(AF_INET6, s, &addr) == 1)
-				continue;
-			snprintf(err, err_size,
-				 "%s: [guard] %s: '%s' is not an address; write an "
-				 "IPv4 or IPv6 address, not a name",
-				 file, l ? "ntp" : "dns", s);
-			return -EINVAL;
-		}
-	}
-	return 0;
+	return check_guard(c, file, err, err_size);
 }
 
 int hg_agent_conf_load(const char *path, struct hg_agent_conf *conf, char *err, size_t err_size)

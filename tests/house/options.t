@@ -84,6 +84,17 @@ def man_items(text):
     return options, commands, keys
 
 
+def man_words(text):
+    """The words that keys take, by "section.key"."""
+    words, section = {}, None
+    for line in text.splitlines():
+        if line.startswith((".Sh ", ".Ss ")):
+            section = line[4:].strip()
+        elif m := re.match(r"\.It Cm (\w+) No = Cm (.*)", line):
+            words[f"{section}.{m.group(1)}"] = m.group(2).split(" | ")
+    return words
+
+
 def sample_items(text):
     keys, section = {}, None
     for line in text.splitlines():
@@ -106,6 +117,33 @@ def help_items(text):
             d = re.search(r" \((?:default (.*)|required)\)$", line)
             keys[f"{m.group(1)}.{m.group(2)}"] = d.group(1) if d else ""
     return commands, keys
+
+
+# The command line of the device needs a file for what it does without the agent only.
+WORDS = {"heliograph": ["guard", "off"], "heliographd": []}
+
+
+def refused(program, text):
+    """What the program says of a configuration file that it does not take; the file's name."""
+    with tempfile.TemporaryDirectory() as tmp:
+        bad = os.path.join(tmp, "bad.conf")
+        with open(bad, "w", encoding="utf-8") as f:
+            f.write(text)
+        rc, _, err = run(program, "-c", bad, *WORDS.get(program, ["migrate"]))
+    return rc, err, bad
+
+
+def check_words(program, conf):
+    """Who writes a word that there is not is told which there are: those of the manual."""
+    wrong = []
+    for key, words in man_words(read("docs/man", conf + ".5")).items():
+        section, name = key.split(".")
+        rc, err, bad = refused(program, f"[{section}]\n{name} = no-such-word\n")
+        listed = re.search(r"write (?:one of )?(.*)$", err.strip())
+        told = re.split(r", | or ", listed.group(1)) if listed else []
+        if rc != 3 or f"{bad}:2:" not in err or sorted(told) != sorted(words):
+            wrong.append(f"{key}: {conf}.5 has {words}, the program says: {err}")
+    ok(not wrong, f"{program}: words in the manual", *wrong)
 
 
 def check(program, page, conf):
@@ -140,6 +178,8 @@ def check(program, page, conf):
         ]
         ok(not wrong, f"{program}: defaults in the sample", *wrong)
 
+        check_words(program, conf)
+
     rc, text, _ = run(program, "--version")
     ok(rc == 0 and read("VERSION").strip() in text, f"{program} --version", text)
     rc, text, err = run(program, "--no-such-option")
@@ -149,25 +189,29 @@ def check(program, page, conf):
     if program != "heliographd":
         rc, _, err = run(program, "no-such-command")
         ok(rc == 2 and "no-such-command" in err, f"{program}: unknown subcommand: status 2", rc, err)
-    # The command line of the device needs a file for what it does without the agent only.
-    words = ["guard", "off"] if program == "heliograph" else ["migrate"] if program != "heliographd" else []
     with tempfile.TemporaryDirectory() as tmp:
         missing = os.path.join(tmp, "missing.conf")
-        rc, _, err = run(program, "-c", missing, *words)
+        rc, _, err = run(program, "-c", missing, *WORDS.get(program, ["migrate"]))
         ok(rc == 3 and missing in err, f"{program}: -c names a missing file: status 3", rc, err)
-        bad = os.path.join(tmp, "bad.conf")
-        section = sorted(keys)[0].split(".")[0] if keys else "agent"
-        for text, line, what in (
-            (f"[{section}]\nno_such_key = 1\n", 2, "no_such_key"),
-            ("\n[no_such_section]\nx = 1\n", 3, "no_such_section"),
-            (f"[{section}]\nthis is no setting\n", 2, ""),
-        ):
-            with open(bad, "w", encoding="utf-8") as f:
-                f.write(text)
-            rc, _, err = run(program, "-c", bad, *words)
+    section = sorted(keys)[0].split(".")[0] if keys else "agent"
+    for text, line, what in (
+        (f"[{section}]\nno_such_key = 1\n", 2, "no_such_key"),
+        ("\n[no_such_section]\nx = 1\n", 3, "no_such_section"),
+        (f"[{section}]\nthis is no setting\n", 2, ""),
+    ):
+        rc, err, bad = refused(program, text)
+        ok(
+            rc == 3 and f"{bad}:{line}:" in err and what in err,
+            f"{program}: {what or 'a line without ='}: status 3, file and line named",
+            rc,
+            err,
+        )
+    if conf == "heliographd.conf":
+        for key, value in (("trusted", "10.0.0.0/33"), ("dns", "dns.example"), ("ntp", "10.0.0.256")):
+            rc, err, bad = refused(program, f"[guard]\n{key} = {value}\n")
             ok(
-                rc == 3 and f"{bad}:{line}:" in err and what in err,
-                f"{program}: {what or 'a line without ='}: status 3, file and line named",
+                rc == 3 and f"{bad}: [guard] {key}: '{value}'" in err,
+                f"{program}: {key} = {value}, without an interface: status 3, the value named",
                 rc,
                 err,
             )

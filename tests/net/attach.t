@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from world import BUILD, DEV4, NET4, Tap, World
 
 FRAMES = BUILD + "/tests/bench/frames"  # has an XDP program that is not ours
-EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 4
+EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG, EXIT_UNAVAILABLE = 1, 2, 3, 4
 
 
 def state(w, dev="d0"):
@@ -24,11 +24,11 @@ def state(w, dev="d0"):
     return out
 
 
-def refused(tap, w, name, guard, said):
+def refused(tap, w, name, guard, said, status=EXIT_FAILED):
     """`guard on` fails, says why, and leaves everything as it was."""
     before, had_pins = state(w), os.path.exists(guard.pins)
     p = guard("on", check=False)
-    tap.ok(p.returncode == EXIT_FAILED and said in p.stderr, f"{name}: refused, and says why",
+    tap.ok(p.returncode == status and said in p.stderr, f"{name}: refused, and says why",
            p.returncode, p.stderr)
     tap.ok(state(w) == before and os.path.exists(guard.pins) == had_pins,
            f"{name}: nothing has changed", before, state(w))
@@ -51,7 +51,8 @@ def bad_requests(tap, w):
             w.guard("auto", object=BUILD + "/tests/bench/frames.bpf.o"), "frames.bpf.o")
     refused(tap, w, "pins outside a bpffs", w.guard("auto", pin_dir=w.tmp + "/pins"),
             "is not on a bpffs")
-    refused(tap, w, "a bad prefix", w.guard("auto", trusted="10.0.0.0/33"), "10.0.0.0/33")
+    refused(tap, w, "a bad prefix", w.guard("auto", trusted="10.0.0.0/33"), "10.0.0.0/33",
+            EXIT_CONFIG)
     guard = w.guard("auto")
     for verb in ("off", "status", "flows"):
         p = guard(verb, check=False)

@@ -32,7 +32,7 @@ for source in "$top"/tests/fuzz/*_fuzz.c; do
 	"$build/fuzz/$t" -runs=0 -artifact_prefix="$dir/" "$dir/seeds/$t" >"$dir/log" 2>&1
 	ok $? "$t: its $seeds seeds"
 	mkdir "$dir/$t"
-	"$build/fuzz/$t" -max_total_time="$seconds" -timeout=5 -artifact_prefix="$dir/" \
+	"$build/fuzz/$t" -max_total_time="$seconds" -timeout=25 -artifact_prefix="$dir/" \
 		-print_final_stats=1 "$dir/$t" "$dir/seeds/$t" >"$dir/log" 2>&1
 	ok $? "$t: $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log") inputs in $seconds s"
 done

@@ -89,7 +89,10 @@ static int namespace_once(unsigned long i)
 	if (ret)
 		return failed("attach", i, ret, c.sentence);
 	world_traffic();
-	/* Alive in every way when the namespace goes: heartbeat run out, locked, names known. */
+	/* Alive in every way when the namespace goes: heartbeat run out, locked, names known, and
+	 * packets on their way from a sender that ends with us. */
+	if (world_traffic_start() < 0)
+		return failed("traffic", i, -EAGAIN, "");
 	for (size_t k = 0; k < 3; k++) {
 		static const char *const names[] = { "heartbeat", "set-bound", "lock" };
 

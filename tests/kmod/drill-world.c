@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -277,17 +278,36 @@ void world_traffic(void)
 	close(wire);
 }
 
-int world_traffic_start(void)
+/* The child, who says by a byte through fd that it sends, and ends with its parent. */
+static void traffic_forever(int fd)
 {
-	int pid = fork();
-
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int v4 = bound_socket(AF_INET), v6 = bound_socket(AF_INET6), wire = send_open("v1");
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (write(fd, "", 1) != 1) /* the parent has gone before it could be told of */
+		_exit(1);
 	for (;;)
 		traffic(v4, v6, wire);
+}
+
+int world_traffic_start(void)
+{
+	int ends[2], pid;
+	char byte;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		signal(SIGPIPE, SIG_IGN);
+		close(ends[0]);
+		traffic_forever(ends[1]);
+	}
+	close(ends[1]);
+	if (pid > 0 && read(ends[0], &byte, 1) != 1)
+		perror("drill: no traffic");
+	close(ends[0]);
+	return pid;
 }
 
 void world_traffic_stop(int pid)

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # Runs in a guest with a debug kernel, as /t/run: hammers the module and prints TAP without numbers.
 # /t/load says how often (see debug); the kernel's log is the other half of the verdict.
-# shellcheck disable=SC1091,SC2154 # /t/load sets seed, rounds, messages, namespaces, loads
+# shellcheck disable=SC1091,SC2154 # /t/load sets seed, rounds, messages, frames, namespaces, loads
 . /t/load
 ko=/t/heliograph.ko
 bad=0
@@ -22,6 +22,26 @@ held_slab() {
 	for s in /sys/kernel/slab/*/shrink; do echo 1 >"$s"; done 2>/dev/null
 	cat /sys/kernel/debug/slab/*/alloc_traces 2>/dev/null |
 		awk '/ hg_/ && / age=/ { n += $1 } END { print n + 0 }'
+}
+
+# What the whole kernel holds: bytes of vmalloc; what was taken for each processor, where that is
+# counted (x86); objects in slabs that nobody loaded has asked for: the module, before it went.
+kernel_holds() {
+	for s in /sys/kernel/slab/*/shrink; do echo 1 >"$s"; done 2>/dev/null
+	awk '!/unpurged/ { n += $2 } END { print n + 0, "bytes of vmalloc," }' /proc/vmallocinfo
+	awk '/nr_cur_alloc/ { print $NF, "per-processor areas,"; exit }' /sys/kernel/debug/percpu_stats
+	cat /sys/kernel/debug/slab/*/alloc_traces |
+		awk '$2 ~ /^0x/ && / age=/ { n += $1 } END { print n + 0, "objects of nobody" }'
+} 2>/dev/null
+# The same as before, at once or when what goes in the background has gone.
+is_back() { # BEFORE NAME
+	for _ in $(seq 50); do
+		now=$(kernel_holds | xargs)
+		[ "$now" != "$1" ] || break
+		usleep 200000
+	done
+	[ "$now" = "$1" ]
+	say $? "$2: $now, before: $1"
 }
 
 leaks() {
@@ -55,10 +75,13 @@ drill fuzz "$seed" "$rounds" "$messages" || bad=1
 scapy=
 [ ! -e /t/scapy ] || scapy=/t/scapy
 # shellcheck disable=SC2086 # a word or none
-drill packets "$seed" "$messages" $scapy || bad=1
+drill packets "$seed" "$frames" $scapy || bad=1
 drill rmmod || bad=1
 leaks "commands, messages and frames"
 
+# One of each first: what the kernel itself keeps from the first time on is no loss.
+drill load "$ko" 1 >/tmp/first || bad=1
+before=$(kernel_holds | xargs)
 drill insmod "$ko" || bad=1
 mkfifo /tmp/in
 drill hold </tmp/in >/tmp/hold &
@@ -81,7 +104,9 @@ for _ in $(seq 50); do
 done
 is_zero
 say $? "memory is back to the byte: $(held_vmalloc) bytes of vmalloc, $(held_slab) objects"
+is_back "$before" "the kernel holds after $namespaces namespaces"
 drill load "$ko" "$loads" || bad=1
+is_back "$before" "the kernel holds after $loads loads"
 leaks "namespaces and loads"
 # What the kernel complained of, with its traces; init names them again, for the verdict.
 dmesg | grep -v ADDRCONF | grep -A 40 -E 'BUG:|WARNING:|KASAN|UBSAN|suspicious RCU|Oops|INFO: task' |

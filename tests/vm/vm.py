@@ -179,7 +179,8 @@ class Guest:
     """A running guest. text() is its console so far; leaving the context ends QEMU."""
 
     def __init__(self, kernel, root, machine=None, memory=None, smp=None, net=False,
-                 append="", qemu=()):
+                 append="", qemu=(), log=None):
+        self.log = log  # a file that gets the console while the guest runs
         self.machine = MACHINES[machine or USUAL[kernel.arch]]
         self.lock, self.lines = threading.Condition(), []
         self.done = self.stopping = False
@@ -226,7 +227,12 @@ class Guest:
         self.process.stdout.close()
 
     def read(self):
+        with open(self.log or os.devnull, "wb", buffering=0) as log:
+            self.read_to(log)
+
+    def read_to(self, log):
         for line in self.process.stdout:
+            log.write(line)
             with self.lock:
                 self.lines.append(line.decode(errors="replace").replace("\r", "").rstrip("\n"))
                 self.lock.notify_all()

@@ -148,6 +148,13 @@ check-arch:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)HG_VERBOSE=1 HG_ARCH='$(ARCH)' HG_FILE_LIMIT=5400 HG_SUITE_LIMIT=5400 tests/run --build $(O) tests/vm/arch
 
+# All captures of HG_DATA, in user space, in BPF and in the module; 'make check' takes the short ones.
+check-captures:
+	$(Q)scripts/deps build run test
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)HG_VERBOSE=1 HG_CAPTURES=all HG_FILE_LIMIT=20000 HG_SUITE_LIMIT=20000 tests/run --build $(O) \
+		tests/kmod/captures.t
+
 # The module in kernels that complain, which are built first: half an hour, 4 GB. HG_DEBUG_LONG=1
 # for all that a release wants.
 check-debug:
@@ -206,6 +213,7 @@ help:
 	@echo 'make demo        show the main job end to end (root; installs what is missing)'
 	@echo 'make check       pass all tests (root; installs what is missing); T=FILE... for some, SAN=1 for sanitizers'
 	@echo 'make check-arch  the module and the agent on other architectures and kernels, in QEMU; ARCH= for some'
+	@echo 'make check-captures   every packet of all captures in HG_DATA through user space, BPF and module'
 	@echo 'make check-debug  the kernel module under KASAN, lockdep, kmemleak and failing memory (builds kernels)'
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'

@@ -61,6 +61,8 @@ struct testrun {
 	struct hg_guard_config config;
 	unsigned int now_s; /* the test's clock */
 	__u32 offset_s;	    /* the kernel's clock less the test's, as the maps have it */
+	__u32 kernel_s;	    /* the kernel's clock at keep_age() */
+	int disturbed;	    /* it went on while a program ran */
 	struct testrun_player players[3];
 	struct hg_flow_key keys[BATCH];
 	union {
@@ -85,8 +87,8 @@ static __u32 kernel_seconds(void)
 }
 
 /*
- * The kernel's second of now, which then lasts for long enough to run a packet in it: a program that
- * ran in the next one would find everything a second older than the test says.
+ * The kernel's second of now, which then lasts for long enough to run a packet in it: a program
+ * that ran in the next one would find everything a second older than the test says.
  */
 static __u32 steady_seconds(void)
 {
@@ -162,11 +164,14 @@ static void shift_tables(struct testrun *t, __u32 by)
 /* Makes everything in the maps as old on the kernel's clock as it is on the test's. */
 static void keep_age(struct testrun *t)
 {
-	__u32 offset = steady_seconds() - t->now_s, by = offset - t->offset_s;
+	__u32 offset, by;
 	struct hg_moments moments;
 	struct hg_police police;
 	struct hg_rate rate;
 
+	t->kernel_s = steady_seconds();
+	offset = t->kernel_s - t->now_s;
+	by = offset - t->offset_s;
 	if (!by)
 		return;
 	t->offset_s = offset;
@@ -305,6 +310,7 @@ static int player_run(struct player *player, const struct frame *f)
 	keep_age(t);
 	if (run_once(p, f, 1, &returned, &duration))
 		return -1;
+	t->disturbed |= kernel_seconds() != t->kernel_s;
 	get_all(t, COUNTERS, per_cpu, HG_REASON_MAX);
 	for (int i = 0; i < HG_REASON_MAX; i++) {
 		__u64 sum = 0;
@@ -384,6 +390,36 @@ void testrun_sweep(struct testrun *t)
 	}
 }
 
+void testrun_flows(struct testrun *t,
+		   void (*each)(void *ctx, int table, const struct hg_flow_key *k,
+				const struct hg_flow *f),
+		   void *ctx)
+{
+	__u32 n;
+
+	for (int m = KEPT; m <= OUTSIDE; m++) {
+		n = hash_read(t, m, t->flows);
+		for (__u32 i = 0; i < n; i++) {
+			t->flows[i].opened_s -= t->offset_s;
+			t->flows[i].last_s -= t->offset_s;
+			each(ctx, m - KEPT, &t->keys[i], &t->flows[i]);
+		}
+	}
+}
+
+void testrun_counters(const struct testrun *t, __u64 n[HG_REASON_MAX])
+{
+	memcpy(n, t->counters, sizeof(t->counters));
+}
+
+int testrun_disturbed(struct testrun *t)
+{
+	int disturbed = t->disturbed;
+
+	t->disturbed = 0;
+	return disturbed;
+}
+
 int testrun_map(struct testrun *t, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(t->object, name);
@@ -404,7 +440,7 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list ap)
 	return level == LIBBPF_WARN ? vfprintf(stderr, format, ap) : 0;
 }
 
-static int program(struct testrun *t, const char *name)
+int testrun_program(struct testrun *t, const char *name)
 {
 	return bpf_program__fd(bpf_object__find_program_by_name(t->object, name));
 }
@@ -432,8 +468,8 @@ static void make_players(struct testrun *t)
 				    .windows = player_windows,
 				    .spots = player_spots },
 			.t = t,
-			.in = program(t, kinds[i].in),
-			.out = program(t, kinds[i].out),
+			.in = testrun_program(t, kinds[i].in),
+			.out = testrun_program(t, kinds[i].out),
 		};
 }
 

@@ -20,8 +20,19 @@ void testrun_free(struct testrun *t);
 /* The player of these programs; all players of one testrun share its maps. */
 struct player *testrun_player(struct testrun *t, enum testrun_kind kind);
 
-/* Descriptor of a map by its name, or -1. */
+/* Descriptors of a map and of a program by their names, or -1. */
 int testrun_map(struct testrun *t, const char *name);
+int testrun_program(struct testrun *t, const char *name);
+
+/* Every flow, its times by the test's clock; and what the programs have counted. */
+void testrun_flows(struct testrun *t,
+		   void (*each)(void *ctx, int table, const struct hg_flow_key *k,
+				const struct hg_flow *f),
+		   void *ctx);
+void testrun_counters(const struct testrun *t, __u64 n[HG_REASON_MAX]);
+
+/* Has the kernel's second ended while a program ran, since this was asked last? */
+int testrun_disturbed(struct testrun *t);
 
 /* Takes flows that are over out of the maps, so that long replays do not carry them along. */
 void testrun_sweep(struct testrun *t);

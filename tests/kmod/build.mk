@@ -3,7 +3,7 @@
 module-srcs = $(addprefix tests/kmod/,genl.c module.c) userspace/guard-common.c
 $(eval $(call program,tests/kmod/verdict,tests/kmod/verdict.c tests/kmod/genl.c tests/kmod/module.c \
 	$(play-srcs),))
-$(eval $(call program,tests/kmod/captures,tests/kmod/captures.c $(module-srcs) userspace/names.c \
+$(eval $(call program,tests/kmod/captures,tests/kmod/captures.c tests/core/replay.c $(module-srcs) userspace/names.c \
 	userspace/dns.c $(capture-srcs) $(profile-srcs),-lpcap $(profile-libs)))
 $(eval $(call program,tests/kmod/score,tests/kmod/score.c $(module-srcs),))
 $(eval $(call program,tests/kmod/wire,tests/kmod/wire.c tests/kmod/genl.c tests/kmod/module.c \

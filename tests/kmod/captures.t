@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # san: no, the guest has no sanitizer's libraries
-"""Captures of real devices through the module in a guest, in step with the core.
+"""Captures of real devices through all three hosts: the core in user space, and in step with it the
+BPF programs on this machine, and the module in a guest.
 
-Every packet of every capture, twice; tests/kmod/captures.c says what is compared. The profiles are
-learned here, of the files that the manifest names for training. Arguments: names of files of the
-manifest, instead of all. The captures are not part of the tree; they are looked for in $HG_DATA,
-else ../shared/data, and packed into the guest's files.
+Every packet of a capture, twice; tests/core/replay.h says what is compared. The profiles are
+learned here, of the files that the manifest names for training. Taken are the captures of at most
+PART packets, or all with HG_CAPTURES=all (make check-captures), or those that arguments name. They
+are not part of the tree; they are looked for in $HG_DATA, else ../shared/data, and packed into the
+guests' files.
 """
 import concurrent.futures
 import json
@@ -22,10 +24,12 @@ import vm
 from world import BUILD, TOP, Tap, skip_all
 
 DATA = os.environ.get("HG_DATA") or TOP + "/../shared/data"
+PART = 12000
 GUESTS = 2
 # The last is said where the host is busy.
 EXPECTED_LOG = r"taints kernel|module verification failed|becomes ready|hrtimer: interrupt took"
 END_S = int(os.environ.get("HG_FILE_LIMIT") or 600) - 40
+COUNTS = ("captures", "packets", "readings of windows", "events", "scores", "differences")
 
 
 def learn(files, to):
@@ -55,6 +59,17 @@ def shares(files):
     return [p for p in piles if p]
 
 
+def run_bpf(files, profiles):
+    """What the comparison with the BPF programs said."""
+    lines = "".join(f"{DATA}/{f['file']} {f['device_mac']} {profiles[f['model']]}\n" for f in files)
+    try:
+        p = subprocess.run([BUILD + "/tests/bpf/replay"], input=lines, capture_output=True,
+                           text=True, check=False, timeout=END_S)
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b"").decode() + "\nthe comparison did not end in time\n"
+    return p.stdout + p.stderr + f"\nguest: captures {p.returncode}\nguest: run 0\nguest: end\n"
+
+
 def run_guest(kernel, module, files, profiles, tmp):
     root = vm.Root(tmp, kernel)
     root.put(module, "/t/heliograph.ko")
@@ -71,39 +86,65 @@ def run_guest(kernel, module, files, profiles, tmp):
     return vm.boot(kernel, root, END_S, memory=1024, smp=2)
 
 
-def report(tap, console):
+def report(tap, host, console):
+    """What one comparison said; its counts, or none."""
     for line in console.splitlines():
         if line.startswith("# ") and not line.startswith("# failed at"):
             print(line)
     for good, name in vm.results(console):
-        tap.ok(good, name)
+        tap.ok(good, f"{host}: {name}")
     said = vm.said(console)
-    tap.ok("captures 0" in said and "run 0" in said, "the guest came to its end", console[-3000:])
+    tap.ok("captures 0" in said and "run 0" in said, f"{host}: it came to its end", console[-3000:])
     bad = [s for s in said if s.startswith(("splat", "log")) and not re.search(EXPECTED_LOG, s)]
-    tap.ok("end" in said and not bad, "its kernel said nothing", *bad)
+    tap.ok("end" in said and not bad, f"{host}: its kernel said nothing", *bad)
+    counts = re.search("- " + ", ".join(rf"(\d+) {c}" for c in COUNTS[:-1]) +
+                       r": (\d+) differences", console)
+    return [int(n) for n in counts.groups()] if counts else None
+
+
+def compare(tap, kernel, files, profiles, tmp):
+    """Runs all; the counts by host, as far as there are any."""
+    by_host = {"BPF": [], "module": []}
+    with concurrent.futures.ThreadPoolExecutor(GUESTS + 1) as pool:
+        module = kernel and kernel.build("CONFIG_HELIOGRAPH_DEBUG=y")
+        guests = [pool.submit(run_guest, kernel, module, pile, profiles, f"{tmp}/{i}")
+                  for i, pile in enumerate(shares(files) if kernel else [])]
+        said = pool.submit(run_bpf, files, profiles).result()
+        if skip := re.search(r"^1\.\.0 # SKIP (.*)", said):
+            tap.skip("BPF: captures", skip.group(1))
+        else:
+            by_host["BPF"].append(report(tap, "BPF", said))
+        for guest in guests:
+            by_host["module"].append(report(tap, "module", guest.result()))
+    return {host: [sum(n) for n in zip(*counts)] for host, counts in by_host.items()
+            if counts and all(counts)}
 
 
 def main():
     manifest = DATA + "/manifest.json"
     if not os.path.exists(manifest):
         skip_all(f"no captures: {manifest} is not there; set HG_DATA")
+    with open(manifest, encoding="utf-8") as f:
+        files = json.load(f)["files"]
+    whole = os.environ.get("HG_CAPTURES") == "all"
+    wanted = [f for f in files if f["file"] in sys.argv[1:] or
+              (len(sys.argv) == 1 and (whole or f["packets"] <= PART))]
+    tap = Tap()
     why = vm.missing()
     kernel = None if why else kernels.find("6.1")
     if not kernel:
-        skip_all(why or kernels.why())
-    with open(manifest, encoding="utf-8") as f:
-        files = json.load(f)["files"]
-    wanted = [f for f in files if not sys.argv[1:] or f["file"] in sys.argv[1:]]
-    tap = Tap()
-    with vm.workdir() as tmp, concurrent.futures.ThreadPoolExecutor(GUESTS) as pool:
+        tap.skip("module: captures", why or kernels.why())
+    with vm.workdir() as tmp:
         profiles = learn(files, tmp)
-        module = kernel.build("CONFIG_HELIOGRAPH_DEBUG=y")
-        guests = [pool.submit(run_guest, kernel, module, pile, profiles, f"{tmp}/{i}")
-                  for i, pile in enumerate(shares([f for f in wanted if f["model"] in profiles]))]
-        for guest in guests:
-            report(tap, guest.result())
+        by_host = compare(tap, kernel, [f for f in wanted if f["model"] in profiles], profiles, tmp)
     left = [f["file"] for f in wanted if f["model"] not in profiles]
-    tap.ok(not left, f"{len(wanted)} captures, each with a profile of its model", *left)
+    tap.ok(wanted and not left, f"{len(wanted)} of {len(files)} captures, each with a profile of "
+           "its model", *left)
+    for host, n in by_host.items():
+        tap.ok(n[0] == len(wanted) and n[1] and not n[-1], f"native and {host}: " +
+               ", ".join(f"{v} {what}" for v, what in zip(n, COUNTS)))
+    if len(by_host) == 2:
+        tap.ok(by_host["BPF"] == by_host["module"], "all three hosts judged and told the same")
     tap.done()
 
 

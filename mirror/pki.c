@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Certificates for devices and servers, and the revocation list. Called by the subcommands only.
+ * Certificates for devices and servers, and the revocation list. Called by the subcommands, and by
+ * tests/load for the certificates of devices that exist in large numbers.
  * Private keys are created with mode 0600 and never overwritten; certificates are small, because a
  * device sends its own in every full handshake.
  */
@@ -211,26 +212,41 @@ static int describe(X509 *cert, char serial[static HG_SERIAL_TEXT], time_t *not_
 	return r;
 }
 
+X509 *hg_pki_cert_new(const struct hg_pki_ca *ca, const struct hg_pki_request *r, EVP_PKEY *key,
+		      char serial[static HG_SERIAL_TEXT], time_t *not_after, char *err, size_t size)
+{
+	X509 *cert = new_cert(r->name, key, X509_get_subject_name(ca->cert), r->days);
+
+	if (!cert)
+		fail_ssl(err, size, r->name);
+	else if (!add_leaf_exts(ca, r, cert) || !X509_sign(cert, ca->key, EVP_sha256()))
+		fail_ssl(err, size, r->san ? r->san : r->name);
+	else if (describe(cert, serial, not_after))
+		fail(err, size, -EIO, r->name, "cannot read the certificate back");
+	else
+		return cert;
+	X509_free(cert);
+	return NULL;
+}
+
 int hg_pki_issue(const struct hg_pki_ca *ca, const struct hg_pki_request *r,
 		 char serial[static HG_SERIAL_TEXT], time_t *not_after, char *err, size_t size)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = key ? new_cert(r->name, key, X509_get_subject_name(ca->cert), r->days) : NULL;
-	int rc;
+	X509 *cert = NULL;
+	int rc = -EIO;
 
-	if (!cert)
-		rc = fail_ssl(err, size, r->name);
-	else if (!add_leaf_exts(ca, r, cert) || !X509_sign(cert, ca->key, EVP_sha256()))
-		rc = fail_ssl(err, size, r->san ? r->san : r->name);
+	if (!key)
+		fail_ssl(err, size, r->name);
 	else
+		cert = hg_pki_cert_new(ca, r, key, serial, not_after, err, size);
+	if (cert)
 		rc = write_key(r->key_path, key, err, size);
 	if (!rc) {
 		rc = write_cert(r->cert_path, cert, err, size);
 		if (rc)
 			unlink(r->key_path);
 	}
-	if (!rc && describe(cert, serial, not_after))
-		rc = fail(err, size, -EIO, r->cert_path, "cannot read it back");
 	X509_free(cert);
 	EVP_PKEY_free(key);
 	return rc;

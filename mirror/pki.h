@@ -33,6 +33,14 @@ struct hg_pki_request {
 	const char *cert_path, *key_path; /* written; neither may exist */
 };
 
+/*
+ * Signs a certificate for a key that there is; no paths are used. The caller frees it. NULL with a
+ * message in err. serial and *not_after are the certificate's.
+ */
+X509 *hg_pki_cert_new(const struct hg_pki_ca *ca, const struct hg_pki_request *r, EVP_PKEY *key,
+		      char serial[static HG_SERIAL_TEXT], time_t *not_after, char *err,
+		      size_t err_size);
+
 /* Makes a key and its certificate. serial and *not_after are the certificate's. */
 int hg_pki_issue(const struct hg_pki_ca *ca, const struct hg_pki_request *r,
 		 char serial[static HG_SERIAL_TEXT], time_t *not_after, char *err, size_t err_size);

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+# The generator of load; certificates are those that the mirror's own authority makes.
+load-srcs := $(sort $(wildcard tests/load/*.c)) mirror/pki.c
+$(eval $(call program,tests/load/devices,$(load-srcs),-levent_core $(ssl-libs) $(conf-libs) -lpq))

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The generator of load against a real mirror: what it says it did is what PostgreSQL holds."""
+import json, os, signal, subprocess, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../mirror"))
+from pgworld import BUILD, done, equal, ok, wait_for
+from world import World
+
+N, K, PROPERTIES = 200, 10, 16
+PROGRAM = BUILD + "/tests/load/devices"
+w = World("database.timeout = 10s\nlog.level = warning\nsync.connections = 20")
+state = w.dir + "/load"
+
+
+def generator(*args, check=True):
+    return ["setpriv", "--pdeathsig", "KILL", PROGRAM, "--state", state, *map(str, args)]
+
+
+def run(*args):
+    """Exit status, the line of JSON, and what was said to people."""
+    r = subprocess.run(generator("--mirror", f"127.0.0.1:{w.sync_port}", "--backoff", 50, "--backoff-max", 400,
+                                 "--deadline", 60, "--server-pid", w.proc.pid, *args), capture_output=True, text=True)
+    lines = r.stdout.splitlines()
+    return r.returncode, json.loads(lines[0]) if lines else {}, r.stderr
+
+
+def enrol(n):
+    return subprocess.run(generator("--enrol", "--ca", w.dir + "/ca", "--database", w.pg.conninfo, "--devices", n,
+                                    "--keys", 4, "--properties", PROPERTIES), capture_output=True, text=True)
+
+
+def dump():
+    out = subprocess.run(generator("--dump"), capture_output=True, text=True, check=True).stdout
+    return [line.split("\t")[0:1] + [int(x) for x in line.split("\t")[1:]] for line in out.splitlines()]
+
+
+def same_on_both_sides(what):
+    """The rows are those that the devices' numbers demand, and nothing else."""
+    devices = dump()
+    equal([d[0] for d in devices if d[3] != d[2]], [], f"{what}: every change of every device is acknowledged")
+    rows = w.pg.sql("SELECT device_id, device_cursor, mirror_cursor, command_cursor FROM heliograph.device_sync ORDER BY 1")
+    equal(rows.splitlines(), ["|".join(map(str, [d[0]] + d[3:])) for d in devices], f"{what}: the cursors are equal")
+    want = []
+    for uid, _, seq, *_ in devices:
+        for n in range(max(0, seq - PROPERTIES) + 1, seq + 1):
+            want.append(f"{uid}|p{(n - 1) % PROPERTIES}|{n}|{n}")
+    rows = w.pg.sql("SELECT device_id, name, seq, value FROM heliograph.property WHERE owner = 'device'")
+    equal(sorted(rows.splitlines()), sorted(want), f"{what}: PostgreSQL has exactly the rows expected")
+    return devices
+
+
+w.model(json.loads(subprocess.run([PROGRAM, "--print-model", "--properties", str(PROPERTIES)], capture_output=True,
+                                  text=True, check=True).stdout))
+r = enrol(N // 2)
+ok(r.returncode == 0 and "100 new rows" in r.stderr, "half of the devices are enrolled", r.stderr)
+r = enrol(N)
+ok(r.returncode == 0 and "100 new rows" in r.stderr, "enrolling again adds only the others", r.stderr)
+w.serve()
+
+rc, out, err = run("--mode", "first", "--connections", 8)
+ok(rc == 0 and out.get("level") == N and out["ok"] == N and out["resumed"] == 0, "first contact: all level", err)
+rc, out, err = run("--mode", "idle", "--loop", "--connections", 8)
+ok(rc == 0 and out.get("level") == N and out["resumed"] == N, "idle: all level, and all resumed by tickets from the file", err)
+ok(out["rounds"] == N and out["changes"] == 0, "an idle session is one round", err)
+ok(1000 < out["ip_bytes"] < 3000 and out["server_us"] > 0 and out["client_us"] > 0, "bytes and CPU are told", out)
+rc, out, err = run("--mode", "changes", "--changes", K, "--rate", 400, "--connections", 8)
+ok(rc == 0 and out.get("level") == N and out["changes"] == N * K, "resumed with changes, at a rate: all level", err)
+ok(out["seconds"] > 0.9 * N / 400, "they came at that rate", out)
+same_on_both_sides("changes")
+
+# A herd at a mirror that takes a tenth of them at once.
+rc, out, err = run("--mode", "changes", "--changes", K, "--connections", N, "--tries", 1000)
+ok(rc == 0 and out.get("level") == N and out["gave_up"] == 0, "a herd at a small limit: all level", err)
+print("# herd: " + json.dumps(out))
+ok(out["peak"] > 20 and out["failed"]["turned_away"] + out["failed"]["connect"] > 0 and
+   out["retries"] == sum(out["failed"].values()), "many were turned away, and came back", out)
+same_on_both_sides("herd")
+
+# Killed in the middle, and continued.
+before = {d[0]: d[2] for d in dump()}
+p = subprocess.Popen(generator("--mirror", f"127.0.0.1:{w.sync_port}", "--mode", "changes", "--changes", K,
+                               "--rate", 100, "--connections", 8), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+count = "SELECT count(*) FROM heliograph.device_sync WHERE device_cursor > 20"
+wait_for(lambda: int(w.pg.sql(count)) > N // 4, "a quarter of the sessions")
+busy = subprocess.run(generator("--dump"), capture_output=True, text=True)
+ok(busy.returncode == 1 and "another generator has this state" in busy.stderr, "a state has one generator at a time", busy)
+p.kill()
+p.wait(30)
+left = N - int(w.pg.sql(count))
+ok(0 < left < N, f"the kill left {left} of {N}")
+rc, out, err = run("--mode", "changes", "--changes", K, "--connections", 8, "--continue")
+ok(rc == 0 and out.get("took_part") == out["level"] and left <= out["took_part"] < N,
+   "a later run continues with those that were left", err)
+devices = same_on_both_sides("after the kill")
+equal({d[2] - before[d[0]] for d in devices}, {K}, "no device made its changes twice")
+equal(w.pg.sql("SELECT count(*) FROM heliograph.device WHERE state <> 'active'"), "0", "none was taken for a clone")
+
+# Commands and the mirror's changes.
+token = w.token("app", "--right", "write", "--right", "invoke")
+for i in range(3):
+    for j in range(12):
+        w.http("POST", f"/things/load-{i:06}/actions/blink", token=token)
+    w.http("PUT", f"/things/load-{i:06}/properties/target", 7, token=token)
+queued = int(w.pg.sql("SELECT count(*) FROM heliograph.command"))
+rc, out, err = run("--mode", "idle", "--connections", 8, "--tries", 1000)
+ok(rc == 0 and queued == 36 and out["commands"] == 36, "commands are taken, more than the journal holds", err)
+equal(w.pg.sql("SELECT state, count(*) FROM heliograph.command GROUP BY 1"), "done|36", "and each was reported as done")
+same_on_both_sides("commands")
+w.stop(signal.SIGTERM)
+rc, out, err = run("--tries", 2)
+ok(rc == 1 and out["level"] == 0 and out["gave_up"] == N and out["failed"]["connect"] == 2 * N, "without a mirror: no success", err)
+r = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True)
+ok("SHARED" in r.stdout and "admin_device_add" in r.stdout, "--help says what is shared")
+r = subprocess.run([PROGRAM, "--state", w.dir + "/none", "--dump"], capture_output=True, text=True)
+ok(r.returncode == 1 and "no state there" in r.stderr, "a directory without a state is told", r.stderr)
+done()

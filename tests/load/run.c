@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A run. A device is in one of these places: not yet due (RATE), waiting in the queue for a
+ * connection, in a session, backing off (its timer), or done. pump() moves from the queue to
+ * sessions, a few in each turn of the loop, so that those under way are not starved.
+ */
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <dirent.h>
+#include <limits.h>
+#include <event2/event_struct.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include "exchange.h"
+
+#define STARTS_PER_TURN 32
+#define TICK_US 2000 /* arrivals at a rate */
+
+struct run;
+
+struct device {
+	STAILQ_ENTRY(device) entry;
+	struct event retry;
+	struct run *run;
+	uint32_t index, tries;
+	uint64_t wanted_us;
+};
+
+struct run {
+	struct load_peer *peer;
+	const struct load_plan *plan;
+	struct load_result *r;
+	struct load_head *head;
+	struct device *devices;
+	STAILQ_HEAD(queue, device) queue;
+	struct event pump, tick, deadline, term, interrupt;
+	uint32_t n, n_open, n_arrived, n_over;
+	uint64_t begun_us;
+	bool stopping;
+};
+
+static struct load_record *record_of(const struct device *d)
+{
+	return &d->run->peer->state->records[d->index];
+}
+
+static void sample_add(struct load_sample *s, uint64_t us)
+{
+	if (s->n < s->room)
+		s->us[s->n++] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static double cpu_us(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + u.ru_utime.tv_usec +
+	       u.ru_stime.tv_usec;
+}
+
+/* Of all threads of a process, by the scheduler's own clock; < 0 if there is none to be had. */
+static double process_cpu_us(pid_t pid)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	double sum = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = pid ? opendir(path) : NULL;
+	while (dir && (e = readdir(dir))) {
+		unsigned long long ns;
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, e->d_name);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%llu", &ns) == 1)
+			sum = (sum < 0 ? 0 : sum) + ns / 1e3;
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return sum;
+}
+
+static uint32_t random_below(uint32_t bound)
+{
+	uint32_t v = 0;
+
+	if (getrandom(&v, sizeof(v), 0) != sizeof(v))
+		v = 0x80000000u;
+	return (uint32_t)(((uint64_t)v * bound) >> 32);
+}
+
+static void pump_soon(struct run *run)
+{
+	if (!event_pending(&run->pump, EV_TIMEOUT, NULL))
+		event_active(&run->pump, EV_TIMEOUT, 0);
+}
+
+static void queue_up(struct device *d, uint64_t wanted_us)
+{
+	d->wanted_us = wanted_us;
+	STAILQ_INSERT_TAIL(&d->run->queue, d, entry);
+	pump_soon(d->run);
+}
+
+static void stop(struct run *run)
+{
+	run->stopping = true;
+	event_base_loopbreak(run->peer->base);
+}
+
+static void over(struct device *d)
+{
+	if (++d->run->n_over == d->run->n)
+		stop(d->run);
+}
+
+/* A session of the device ended well. */
+static void went_well(struct device *d, const struct load_outcome *o)
+{
+	struct load_result *r = d->run->r;
+	uint64_t now = load_now_us();
+
+	r->ok++;
+	r->resumed += o->resumed;
+	r->rounds += o->rounds;
+	r->traffic.bytes_out += o->traffic.bytes_out;
+	r->traffic.bytes_in += o->traffic.bytes_in;
+	r->traffic.segments_out += o->traffic.segments_out;
+	r->traffic.segments_in += o->traffic.segments_in;
+	sample_add(&r->latency, now - d->wanted_us);
+	sample_add(&r->session, o->us);
+	d->tries = 0;
+	if (++record_of(d)->done < d->run->plan->sessions)
+		queue_up(d, now);
+	else
+		over(d);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct device *d = arg;
+
+	queue_up(d, d->wanted_us);
+}
+
+/* Section 9 of the protocol: a random time below a bound that doubles; BUSY has a time to wait. */
+static void went_badly(struct device *d, const struct load_outcome *o)
+{
+	const struct load_plan *p = d->run->plan;
+	struct load_result *r = d->run->r;
+	uint64_t bound = p->backoff_ms;
+	uint32_t ms;
+
+	if (!r->failed[o->end]++)
+		snprintf(r->text[o->end], sizeof(r->text[0]), "%s", o->text);
+	if (++d->tries >= p->tries || o->end == LOAD_REFUSED) {
+		r->gave_up++;
+		over(d);
+		return;
+	}
+	r->retries++;
+	for (uint32_t i = 1; i < d->tries && bound < p->backoff_max_ms; i++)
+		bound *= 2;
+	ms = random_below(bound < p->backoff_max_ms ? bound : p->backoff_max_ms);
+	if (o->end == LOAD_BUSY && o->interval_ms > ms)
+		ms = o->interval_ms + random_below(o->interval_ms);
+	event_add(&d->retry, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
+}
+
+static void on_done(void *ctx, const struct load_outcome *o)
+{
+	struct device *d = ctx;
+
+	d->run->n_open--;
+	d->run->r->changes += o->changes;
+	d->run->r->commands += o->commands;
+	if (o->end == LOAD_OK)
+		went_well(d, o);
+	else
+		went_badly(d, o);
+	pump_soon(d->run);
+}
+
+/* A session's changes are made once, however often it is tried, by however many generators. */
+static void make_changes(struct device *d)
+{
+	struct load_record *r = record_of(d);
+
+	if (d->run->plan->mode != LOAD_CHANGES || r->made > r->done)
+		return;
+	r->seq += d->run->plan->changes;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	r->made = r->done + 1;
+}
+
+static void on_pump(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+	struct device *d;
+
+	for (int i = 0; i < STARTS_PER_TURN; i++) {
+		d = STAILQ_FIRST(&run->queue);
+		if (!d || run->n_open >= run->plan->connections)
+			return;
+		STAILQ_REMOVE_HEAD(&run->queue, entry);
+		if (run->plan->arrival == LOAD_LOOP && !d->tries)
+			d->wanted_us = load_now_us();
+		make_changes(d);
+		if (load_session_start(run->peer, d->index, on_done, d)) {
+			fprintf(stderr, "devices: out of memory at %u connections\n", run->n_open);
+			stop(run);
+			return;
+		}
+		if (++run->n_open > run->r->peak)
+			run->r->peak = run->n_open;
+	}
+	event_add(&run->pump, &(struct timeval){ 0 });
+}
+
+/* Each device of a RATE has its own moment, which a late tick does not change. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+	uint64_t now = load_now_us() - run->begun_us;
+
+	while (run->n_arrived < run->n) {
+		uint64_t at = run->n_arrived * UINT64_C(1000000) / run->plan->rate;
+
+		if (at > now)
+			break;
+		queue_up(&run->devices[run->n_arrived++], run->begun_us + at);
+	}
+	if (run->n_arrived < run->n)
+		event_add(&run->tick, &(struct timeval){ .tv_usec = TICK_US });
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+	stop(arg);
+}
+
+static bool takes_part(const struct run *run, const struct load_record *r)
+{
+	if (run->plan->go_on && r->run == run->head->run)
+		return r->done < run->plan->sessions;
+	return run->plan->mode == LOAD_FIRST ? !r->known : r->known;
+}
+
+/* A new number of the run, or that of the one that was not ended. */
+static void open_run(struct run *run)
+{
+	if (!run->plan->go_on || !run->head->run_open)
+		run->head->run++;
+	run->head->run_open = 1;
+}
+
+static int choose(struct run *run)
+{
+	uint32_t all = run->head->devices;
+
+	open_run(run);
+	run->devices = calloc(all, sizeof(*run->devices));
+	if (!run->devices)
+		return -1;
+	for (uint32_t i = 0; i < all; i++) {
+		struct load_record *r = &run->peer->state->records[i];
+		struct device *d = &run->devices[run->n];
+
+		if (!takes_part(run, r))
+			continue;
+		if (r->run != run->head->run) {
+			r->done = r->made = 0;
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+			r->run = run->head->run;
+		}
+		*d = (struct device){ .run = run, .index = i };
+		evtimer_assign(&d->retry, run->peer->base, on_retry, d);
+		run->n++;
+	}
+	run->r->devices = all;
+	run->r->took_part = run->n;
+	return 0;
+}
+
+static int make_room(struct load_sample *s, uint64_t n)
+{
+	s->room = n < LOAD_SAMPLES_MAX ? n : LOAD_SAMPLES_MAX;
+	s->us = malloc((s->room ? s->room : 1) * sizeof(*s->us));
+	return s->us ? 0 : -1;
+}
+
+static void begin(struct run *run)
+{
+	struct event_base *base = run->peer->base;
+
+	STAILQ_INIT(&run->queue);
+	evtimer_assign(&run->pump, base, on_pump, run);
+	evtimer_assign(&run->tick, base, on_tick, run);
+	evtimer_assign(&run->deadline, base, on_stop, run);
+	evsignal_assign(&run->term, base, SIGTERM, on_stop, run);
+	evsignal_assign(&run->interrupt, base, SIGINT, on_stop, run);
+	event_add(&run->term, NULL);
+	event_add(&run->interrupt, NULL);
+	event_add(&run->deadline, &(struct timeval){ run->plan->deadline_s, 0 });
+	run->begun_us = load_now_us();
+	if (run->plan->arrival == LOAD_RATE)
+		on_tick(-1, 0, run);
+	else
+		for (uint32_t i = 0; i < run->n; i++)
+			queue_up(&run->devices[i], run->begun_us);
+}
+
+static void finish(struct run *run)
+{
+	struct event *const events[] = { &run->pump, &run->tick, &run->deadline, &run->term,
+					 &run->interrupt };
+	struct load_result *r = run->r;
+	struct rusage u;
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		event_del(events[i]);
+	for (uint32_t i = 0; i < run->n; i++) {
+		struct device *d = &run->devices[i];
+
+		event_del(&d->retry);
+		r->level += load_record_level(record_of(d)) &&
+			    record_of(d)->done >= run->plan->sessions;
+	}
+	r->unfinished = run->n - run->n_over;
+	if (r->level == run->n)
+		run->head->run_open = 0;
+	getrusage(RUSAGE_SELF, &u);
+	r->rss_kib = u.ru_maxrss;
+}
+
+int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_result *r, char *err,
+	     size_t size)
+{
+	struct run run = { .peer = peer, .plan = plan, .r = r, .head = peer->state->head };
+	double client, server;
+	int rc = -1;
+
+	*r = (struct load_result){ .plan = plan, .server_us = -1 };
+	if (choose(&run) || make_room(&r->latency, (uint64_t)run.n * plan->sessions) ||
+	    make_room(&r->session, (uint64_t)run.n * plan->sessions)) {
+		snprintf(err, size, "out of memory for %u devices", run.head->devices);
+		goto out;
+	}
+	client = cpu_us();
+	server = process_cpu_us(plan->server);
+	begin(&run);
+	if (run.n && !run.stopping)
+		event_base_dispatch(peer->base);
+	r->seconds = (load_now_us() - run.begun_us) / 1e6;
+	r->client_us = cpu_us() - client;
+	if (server >= 0)
+		r->server_us = process_cpu_us(plan->server);
+	if (r->server_us >= 0)
+		r->server_us -= server;
+	load_session_end_all(peer);
+	finish(&run);
+	rc = 0;
+out:
+	free(run.devices);
+	return rc;
+}
+
+void load_result_free(struct load_result *r)
+{
+	free(r->latency.us);
+	free(r->session.us);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One session of one simulated device, by the rules of docs/sync-protocol.md and, on the wire, as
+ * the agent does it: the request leaves with the last handshake flight, close_notify with the FIN,
+ * the mirror's close_notify is not waited for. The store of the device is its record.
+ */
+#ifndef TESTS_LOAD_SESSION_H
+#define TESTS_LOAD_SESSION_H
+
+#include <event2/event.h>
+#include <openssl/ssl.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include "state.h"
+
+enum load_end {
+	LOAD_OK,
+	LOAD_CONNECT,	  /* no TCP connection */
+	LOAD_TLS,	  /* an alert, or bytes that are not TLS */
+	LOAD_TURNED_AWAY, /* closed or reset in the handshake: so a mirror over its limit does it */
+	LOAD_CLOSED,	  /* closed or reset later, without an answer */
+	LOAD_TIMEOUT,
+	LOAD_PROTOCOL, /* an answer that breaks the rules */
+	LOAD_BUSY,
+	LOAD_UNAVAILABLE,
+	LOAD_REFUSED, /* any other status */
+	LOAD_LOCAL,   /* this machine: descriptors, memory, addresses */
+	LOAD_ENDS,
+};
+
+const char *load_end_name(enum load_end end);
+
+/* What all sessions share. */
+struct load_peer {
+	struct load_state *state;
+	struct event_base *base;
+	SSL_CTX *tls;
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	const char *name; /* that the mirror's certificate must have */
+	bool spread;	  /* each device has an address of its own, 127.16.0.0 and on */
+	bool full;	  /* tickets are not offered */
+	uint32_t timeout_s;
+	LIST_HEAD(session_list, session) sessions;
+};
+
+struct load_traffic {
+	uint64_t bytes_out, bytes_in, segments_out, segments_in;
+};
+
+struct load_outcome {
+	enum load_end end;
+	uint32_t rounds, changes, commands, interval_ms;
+	bool resumed;
+	uint64_t us; /* from connect() to the end */
+	struct load_traffic traffic;
+	char text[96]; /* why it failed */
+};
+
+/* Tickets go to the records; certificate and key come from there when the mirror asks. */
+void load_session_prepare(struct load_peer *peer);
+
+/*
+ * `done` is called by the loop, once, and the session is gone after it. Returns 0, or -1 without
+ * memory.
+ */
+int load_session_start(struct load_peer *peer, uint32_t device,
+		       void (*done)(void *ctx, const struct load_outcome *o), void *ctx);
+
+/* Those that are open when a run is stopped end without a word, as when power fails. */
+void load_session_end_all(struct load_peer *peer);
+
+/* What the kernel counted for a TCP connection; unchanged if it does not say. */
+void load_traffic_read(int fd, struct load_traffic *t);
+
+uint64_t load_now_us(void);
+
+#endif

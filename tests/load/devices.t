@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The generator of load against a real mirror: what it says it did is what PostgreSQL holds."""
-import json, os, signal, subprocess, sys
+import json, os, signal, socket, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../mirror"))
 from pgworld import BUILD, done, equal, ok, wait_for
 from world import World
@@ -109,6 +109,28 @@ same_on_both_sides("commands")
 w.stop(signal.SIGTERM)
 rc, out, err = run("--tries", 2)
 ok(rc == 1 and out["level"] == 0 and out["gave_up"] == N and out["failed"]["connect"] == 2 * N, "without a mirror: no success", err)
+
+# Sessions that fail are told by reason, and a run that is stopped leaves nothing open.
+silent = socket.create_server(("127.0.0.1", 0), backlog=512)
+port = silent.getsockname()[1]
+rc, out, err = run("--mirror", f"127.0.0.1:{port}", "--timeout", 1, "--tries", 1, "--connections", N)
+ok(rc == 1 and out["failed"]["timeout"] == N == out["gave_up"], "a mirror that says nothing: timeouts", err)
+rc, out, err = run("--mirror", f"127.0.0.1:{port}", "--deadline", 1, "--connections", N)
+ok(rc == 1 and out["unfinished"] == N, "the deadline of the run ends it", err)
+silent.close()
+w.serve()
+rc, out, err = run("--name", "elsewhere.example", "--tries", 1, "--connections", 8)
+ok(rc == 1 and out["failed"]["tls"] == N and "hostname mismatch" in err, "a certificate of another name is refused", err)
+rc, out, err = run("--tries", 2, "--connections", 8, "--one-address")
+ok(rc == 0 and out["level"] == N and out["resumed"] == 0, "afterwards all is well, with full handshakes", err)
+same_on_both_sides("failures")
+with open(state + "/devices", "r+b") as f:
+    f.truncate(f.seek(0, os.SEEK_END) - 1)
+r = subprocess.run(generator("--dump"), capture_output=True, text=True)
+ok(r.returncode == 1 and "not a state of this program" in r.stderr, "a state that was cut off is refused", r.stderr)
+for args in (["--mode", "fast"], ["--rate", "0"], ["--connections", "1x"], ["--rate", "5", "--loop", "--dump"], ["left", "over"]):
+    r = subprocess.run(generator(*args), capture_output=True, text=True)
+    ok(r.returncode == 2 and r.stderr, f"{' '.join(args)}: refused", r.stderr)
 r = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True)
 ok("SHARED" in r.stdout and "admin_device_add" in r.stdout, "--help says what is shared")
 r = subprocess.run([PROGRAM, "--state", w.dir + "/none", "--dump"], capture_output=True, text=True)

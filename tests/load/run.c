@@ -18,7 +18,8 @@
 #include "exchange.h"
 
 #define STARTS_PER_TURN 32
-#define TICK_US 2000 /* arrivals at a rate */
+#define STARTS_OF_A_HERD 1024 /* who all come at once do not wait for each other's sessions */
+#define TICK_US 2000	      /* arrivals at a rate */
 
 struct run;
 
@@ -207,9 +208,10 @@ static void make_changes(struct device *d)
 static void on_pump(evutil_socket_t fd, short what, void *arg)
 {
 	struct run *run = arg;
+	int starts = run->plan->arrival == LOAD_HERD ? STARTS_OF_A_HERD : STARTS_PER_TURN;
 	struct device *d;
 
-	for (int i = 0; i < STARTS_PER_TURN; i++) {
+	for (int i = 0; i < starts; i++) {
 		d = STAILQ_FIRST(&run->queue);
 		if (!d || run->n_open >= run->plan->connections)
 			return;

@@ -55,6 +55,14 @@ r = enrol(N // 2)
 ok(r.returncode == 0 and "100 new rows" in r.stderr, "half of the devices are enrolled", r.stderr)
 r = enrol(N)
 ok(r.returncode == 0 and "100 new rows" in r.stderr, "enrolling again adds only the others", r.stderr)
+# Its cost must not grow with the devices there are: session_user's collation once kept audit_add() from the index.
+plan = subprocess.run(["psql", "-XAtq", "-d", w.pg.conninfo, "-v", "ON_ERROR_STOP=1", "-c", "LOAD 'auto_explain'",
+                       "-c", "SET auto_explain.log_min_duration = 0", "-c", "SET auto_explain.log_nested_statements = on",
+                       "-c", "SET client_min_messages = log", "-c", "SET enable_seqscan = off", "-c", "SET search_path = heliograph",
+                       "-c", "BEGIN", "-c", "SELECT admin_device_add('planned', 'load', 'AB', now())", "-c", "ROLLBACK"],
+                      capture_output=True, text=True)
+ok(plan.returncode == 0 and "Update on device_sync" in plan.stderr and "Seq Scan on device_sync" not in plan.stderr,
+   "enrolment finds the device's row by its index", plan.stderr)
 w.serve()
 
 rc, out, err = run("--mode", "first", "--connections", 8)

@@ -31,6 +31,8 @@ config mirror 'mirror'
 	option name 'other name'
 	option ca '{tmp}/uci'
 	option interval '5m'
+config commands 'commands'
+	option time_limit '90s'
 config guard 'guard'
 	list device 'eth0'
 	list device 'eth1'
@@ -38,6 +40,7 @@ config guard 'guard'
 	list network 'wan6'
 	option policy 'sealed'
 	option confine '1'
+	option heartbeat '2m'
 	list trusted '192.168.1.0/24'
 	list trusted 'fd00::1'
 	option flows_inside '512'
@@ -165,6 +168,8 @@ port = 4646
 name = other name
 ca = {tmp}/uci
 interval = 5m
+[commands]
+time_limit = 90s
 [guard]
 interface = eth0
 interface = eth1
@@ -172,6 +177,7 @@ interface = pppoe-wan
 host = auto
 mode = auto
 policy = sealed
+heartbeat = 2m
 flows_inside = 512
 required = yes
 confine = yes
@@ -201,14 +207,36 @@ file = {tmp}/uci
     out, _ = start(tmp, FULL, "service_triggers")
     ok("reload on heliograph" in out and "reload on interface wan" in out,
        "a change of UCI or of a network starts it again", out)
-    equal(len(re.findall("^validation validate_", out, re.M)), 6, "six validations for procd")
+    equal(len(re.findall("^validation validate_", out, re.M)), 7, "a validation for procd of each section")
     out, conf = start(tmp, text(FILES + "/heliograph.config").replace("enabled '0'", "enabled '1'"))
     ok(conf and "policy = initiated" in conf, "the sample is good once it is enabled", out)
-    options = set(re.findall(r"^\t\t'(\w+):", text(FILES + "/heliograph.init"), re.M))
-    keys = run(BUILD + "/heliographd", "--list-options")[1]
-    ours = {"enabled", "device", "network"}
-    equal({o for o in options - ours if not re.search(rf"\.{o}$", keys, re.M)}, set(),
-          "each option is a key of heliographd.conf")
+    checked = {f"{section}.{o}" for section, body in re.findall(
+        r"^validate_(\w+)\(\) {(.*?)^}", text(FILES + "/heliograph.init"), re.M | re.S)
+               for o in re.findall(r"^\t\t'(\w+):", body, re.M)}
+    keys = {k for k in run(BUILD + "/heliographd", "--list-options")[1].split() if "." in k}
+    equal(checked - {"agent.enabled", "guard.device", "guard.network"},
+          keys - {"agent.syslog", "guard.interface"}, "options are the keys of heliographd.conf")
+    values = sample_values(keys)
+    lines = [f"config {s} '{s}'\n" + "".join(
+        f"\toption {k.split('.')[1]} '{v}'\n" for k, v in values.items() if k.startswith(s + "."))
+             for s in sorted({k.split(".")[0] for k in values})]
+    out, conf = start(tmp, "".join(lines).replace("'agent'\n", "'agent'\n\toption enabled '1'\n", 1))
+    equal([k for k in values if f"\n{k.split('.')[1]} = " not in (conf or out)], [],
+          "and each that has a value is written")
+
+
+def sample_values(keys):
+    """What the sample file says of them, as UCI has it; files and directories that are there."""
+    values, section = {}, None
+    for line in text(TOP + "/package/heliographd.conf").splitlines():
+        if m := re.match(r"\[(\w+)\]$", line):
+            section = m.group(1)
+        elif (m := re.match(r"#?(\w+) = (.+)$", line)) and f"{section}.{m.group(1)}" in keys:
+            value = {"yes": "1", "no": "0"}.get(m.group(2), m.group(2))
+            if value.startswith("/"):
+                value = "{tmp}" if m.group(1).endswith("_dir") else "{tmp}/uci"
+            values[f"{section}.{m.group(1)}"] = value
+    return {k: v for k, v in values.items() if k not in ("agent.syslog", "guard.interface")}
 
 
 def small_scripts(tmp):

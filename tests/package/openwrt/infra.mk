@@ -56,6 +56,7 @@ compile:
 	@for f in $(PKG_LICENSE_FILES); do test -s $(PKG_BUILD_DIR)/$$f || exit 1; done
 	$(Build/Configure)
 	$(Build/Compile)
+	$(call Build/InstallDev,$(STAGING_DIR))
 	$(foreach p,$(packages),$(if $(CONFIG_PACKAGE_$(p)),$(call Package/$(p)/install,$(WORK)/files/$(p))$(newline)))
 	$(if $(CONFIG_PACKAGE_kmod-heliograph),install -D -t $(WORK)/files/kmod $(kernel))
 endif

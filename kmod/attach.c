@@ -86,7 +86,7 @@ static int take_interfaces(u32 ifindexes[HG_INTERFACES_MAX], u32 *n, struct genl
 }
 
 /* A guard that guards, or NULL with *ret. */
-static struct hg_guard *make(struct hg_net *n, const struct hg_settings *s, struct genl_info *info,
+static struct hg_guard *make(const struct hg_settings *s, struct genl_info *info,
 			     const u32 *ifindexes, u32 count, int *ret)
 {
 	struct hg_guard *g;
@@ -158,7 +158,8 @@ int hg_command_attach(struct hg_net *n, struct genl_info *info)
 	s->config.generation = 0;
 	if (n->guard)
 		return adopt(n, s, info, ifindexes, count);
-	n->guard = make(n, s, info, ifindexes, count, &ret);
+	n->guard = make(s, info, ifindexes, count, &ret);
+	n->changes++;
 out:
 	kvfree(s);
 	return ret;
@@ -172,5 +173,6 @@ int hg_command_detach(struct hg_net *n, struct genl_info *info)
 	}
 	hg_guard_free(n->guard);
 	n->guard = NULL;
+	n->changes++;
 	return 0;
 }

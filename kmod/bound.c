@@ -39,12 +39,14 @@ const struct hg_bound *hg_bound_find(const struct hg_guard *g, const struct hg_a
 int hg_bound_set(struct hg_guard *g, const struct hg_addr *a, const struct hg_bound *b)
 {
 	struct hg_bound_node *old = node_of(g, a), *n;
+	u32 *changes = &hg_net_of(g->net)->changes;
 
 	if (!b->channels && !b->flags) {
 		if (old) {
 			hlist_del_rcu(&old->node);
 			kfree_rcu(old, rcu);
 			g->n_bound--;
+			++*changes;
 		}
 		return 0;
 	}
@@ -62,6 +64,7 @@ int hg_bound_set(struct hg_guard *g, const struct hg_addr *a, const struct hg_bo
 		hlist_add_head_rcu(&n->node, &g->bound[head_of(g, a)]);
 		g->n_bound++;
 	}
+	++*changes;
 	return 0;
 }
 

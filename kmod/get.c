@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The commands that only read: GET, GET_COUNTERS and the dumps. A dump takes hg_net.lock for each
- * message; what changes between two messages is seen or not, but never half.
+ * message. When a command has changed settings or names between two of them, its reader is told
+ * (NLM_F_DUMP_INTR) and asks again; what packets change is seen or not, but never half.
  */
 #include "netlink.h"
 
 #include <linux/ktime.h>
 #include <linux/rculist.h>
+#include <linux/sched.h>
 #include <net/sock.h>
 
 static int put_interfaces(struct sk_buff *msg, const struct hg_guard *g)
 {
+	const struct hg_interfaces *l = hg_interfaces_of(g);
 	char names[HG_INTERFACES_MAX][IFNAMSIZ];
 	u32 ifindexes[HG_INTERFACES_MAX], i;
 
-	for (i = 0; i < g->n_interfaces; i++) {
-		ifindexes[i] = g->interfaces[i].ifindex;
-		memcpy(names[i], g->interfaces[i].name, IFNAMSIZ);
+	for (i = 0; i < l->n; i++) {
+		ifindexes[i] = l->at[i].ifindex;
+		memcpy(names[i], l->at[i].name, IFNAMSIZ);
 	}
 	return nla_put(msg, HG_A_IFINDEXES, i * sizeof(u32), ifindexes) ||
 	       nla_put(msg, HG_A_IFNAMES, i * IFNAMSIZ, names);
@@ -105,11 +108,13 @@ static bool begin(struct dump *d)
 /* Ends an entry, or takes back what did not fit. Returns 0 or -EMSGSIZE. */
 static int end(struct dump *d, int failed)
 {
-	if (failed)
+	if (failed) {
 		genlmsg_cancel(d->msg, d->head);
-	else
-		genlmsg_end(d->msg, d->head);
-	return failed ? -EMSGSIZE : 0;
+		return -EMSGSIZE;
+	}
+	genl_dump_check_consistent(d->cb, d->head);
+	genlmsg_end(d->msg, d->head);
+	return 0;
 }
 
 /* Entry i, if there is one. Returns -EMSGSIZE if it has to go into the next message. */
@@ -203,14 +208,17 @@ static int dump(struct sk_buff *msg, struct netlink_callback *cb, u8 command,
 		return -ENODEV;
 	}
 	d.settings = hg_settings_of(d.guard, n);
+	cb->seq = n->changes;
 	if (!put) {
 		put_all_bound(&d);
 		goto out;
 	}
 	all = put == put_flow ? flows_max(d.guard) : HG_CHANNELS_MAX;
-	for (i = cb->args[0]; i < all; i++)
+	for (i = cb->args[0]; i < all; i++) {
 		if (put(&d, i))
 			break;
+		cond_resched(); /* a table may have a million free places */
+	}
 	cb->args[0] = i;
 out:
 	mutex_unlock(&n->lock);

@@ -58,6 +58,7 @@ void hg_guard_free(struct hg_guard *g)
 	hg_lock_open(g);
 	hg_bound_exit(g);
 	kvfree(rcu_dereference_protected(g->settings, true));
+	kfree(rcu_dereference_protected(g->interfaces, true));
 	free_percpu(g->cpus);
 	tables_exit(g);
 	kvfree(g);
@@ -111,6 +112,7 @@ void hg_settings_put(struct hg_guard *g, struct hg_settings *s)
 	old = rcu_replace_pointer(g->settings, s, hg_guard_is_locked(g));
 	synchronize_net();
 	kvfree(old);
+	hg_net_of(g->net)->changes++;
 }
 
 const struct hg_settings *hg_settings_of(const struct hg_guard *g, const struct hg_net *n)
@@ -120,7 +122,7 @@ const struct hg_settings *hg_settings_of(const struct hg_guard *g, const struct 
 
 u32 hg_guard_bytes(const struct hg_guard *g)
 {
-	size_t n = sizeof(*g) + sizeof(struct hg_settings);
+	size_t n = sizeof(*g) + sizeof(struct hg_settings) + sizeof(struct hg_interfaces);
 	int i;
 
 	for (i = 0; i < 3; i++)

@@ -44,6 +44,13 @@ struct hg_interface {
 	char name[IFNAMSIZ];
 };
 
+/* What is guarded. ATTACH replaces it as a whole, the notifier changes an ifindex in its place. */
+struct hg_interfaces {
+	struct rcu_head rcu;
+	u32 n;
+	struct hg_interface at[HG_INTERFACES_MAX];
+};
+
 /* What each processor writes while it judges packets, with softirqs off. */
 struct hg_cpu {
 	seqcount_t turn; /* of windows and counters; where a load of 64 bits is not one */
@@ -93,8 +100,7 @@ struct hg_lock {
 struct hg_guard {
 	struct net *net;
 	struct hg_settings __rcu *settings;
-	struct hg_interface interfaces[HG_INTERFACES_MAX];
-	u32 n_interfaces;
+	struct hg_interfaces __rcu *interfaces;
 	struct nf_hook_ops hooks[HG_HOOKS];
 	bool hooked;
 	struct hg_flow_table tables[3]; /* by enum hg_table */
@@ -117,6 +123,7 @@ struct hg_guard {
 struct hg_net {
 	struct mutex lock;	/* of the guard and all commands, see above */
 	struct hg_guard *guard; /* NULL: none is attached */
+	u32 changes;		/* of what dumps tell, but for what packets change */
 };
 
 struct hg_net *hg_net_of(struct net *net);
@@ -141,6 +148,7 @@ void hg_hooks_detach(struct hg_guard *g);
 /* interface.c: the notifier's life is the module's. */
 int hg_interfaces_set(struct hg_guard *g, const u32 *ifindexes, u32 n,
 		      struct netlink_ext_ack *extack); /* with rtnl */
+const struct hg_interfaces *hg_interfaces_of(const struct hg_guard *g);
 bool hg_interfaces_have(const struct hg_guard *g, int ifindex);
 int hg_interfaces_init(void);
 void hg_interfaces_exit(void);
@@ -184,7 +192,7 @@ void hg_event_send(struct hg_guard *g, const void *event, u32 length);
 void hg_event_answer(struct hg_guard *g, const struct hg_packet *p, const struct sk_buff *skb,
 		     u32 at);
 
-/* netlink.c, dump.c, command.c, test.c */
+/* netlink.c */
 extern struct genl_family hg_family;
 int hg_netlink_init(void);
 void hg_netlink_exit(void);

@@ -8,28 +8,43 @@
 
 #include <linux/netdevice.h>
 #include <linux/netlink.h>
+#include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
+#include <linux/slab.h>
 
 bool hg_interfaces_have(const struct hg_guard *g, int ifindex)
 {
-	u32 i, n = READ_ONCE(g->n_interfaces);
+	const struct hg_interfaces *l;
+	bool have = false;
+	u32 i;
 
-	for (i = 0; i < n; i++)
-		if (READ_ONCE(g->interfaces[i].ifindex) == ifindex)
-			return true;
-	return false;
+	rcu_read_lock();
+	l = rcu_dereference(g->interfaces);
+	for (i = 0; !have && i < l->n; i++)
+		have = READ_ONCE(l->at[i].ifindex) == ifindex;
+	rcu_read_unlock();
+	return have;
 }
 
-int hg_interfaces_set(struct hg_guard *g, const u32 *ifindexes, u32 n,
-		      struct netlink_ext_ack *extack)
+static struct hg_interfaces *list_of(const struct hg_guard *g)
 {
-	struct hg_interface made[HG_INTERFACES_MAX] = { { 0 } };
+	return rcu_dereference_protected(g->interfaces, hg_guard_is_locked(g));
+}
+
+const struct hg_interfaces *hg_interfaces_of(const struct hg_guard *g)
+{
+	return list_of(g);
+}
+
+static int fill(struct hg_interfaces *l, const struct hg_guard *g, const u32 *ifindexes, u32 n,
+		struct netlink_ext_ack *extack)
+{
 	const struct net_device *dev;
 	u32 i, j;
 
 	for (i = 0; i < n; i++) {
 		for (j = 0; j < i; j++) {
-			if (made[j].ifindex == ifindexes[i]) {
+			if (l->at[j].ifindex == ifindexes[i]) {
 				NL_SET_ERR_MSG(extack, "an interface is named twice");
 				return -EINVAL;
 			}
@@ -39,48 +54,63 @@ int hg_interfaces_set(struct hg_guard *g, const u32 *ifindexes, u32 n,
 			NL_SET_ERR_MSG(extack, "no interface has one of these indexes");
 			return -ENODEV;
 		}
-		made[i].ifindex = dev->ifindex;
-		strscpy(made[i].name, dev->name, IFNAMSIZ);
+		l->at[i].ifindex = dev->ifindex;
+		strscpy(l->at[i].name, dev->name, IFNAMSIZ);
 	}
-	/* At no moment is an interface that stays unguarded: indexes are written one by one. */
-	for (i = 0; i < n; i++) {
-		WRITE_ONCE(g->interfaces[i].ifindex, made[i].ifindex);
-		memcpy(g->interfaces[i].name, made[i].name, IFNAMSIZ);
-	}
-	WRITE_ONCE(g->n_interfaces, n);
+	l->n = n;
 	return 0;
 }
 
-static void interface_gone(struct hg_guard *g, int ifindex)
+/* At no moment is an interface that stays unguarded: a packet sees the old list or the new one. */
+int hg_interfaces_set(struct hg_guard *g, const u32 *ifindexes, u32 n,
+		      struct netlink_ext_ack *extack)
 {
-	u32 i;
+	struct hg_interfaces *l = kzalloc(sizeof(*l), GFP_KERNEL), *old;
+	int ret;
 
-	for (i = 0; i < g->n_interfaces; i++)
-		if (g->interfaces[i].ifindex == ifindex)
-			WRITE_ONCE(g->interfaces[i].ifindex, 0);
+	if (!l)
+		return -ENOMEM;
+	ret = fill(l, g, ifindexes, n, extack);
+	if (ret) {
+		kfree(l);
+		return ret;
+	}
+	old = rcu_replace_pointer(g->interfaces, l, hg_guard_is_locked(g));
+	if (old)
+		kfree_rcu(old, rcu);
+	return 0;
 }
 
-static void interface_came(struct hg_guard *g, const struct net_device *dev)
+static void interface_gone(struct hg_interfaces *l, int ifindex)
 {
 	u32 i;
 
-	for (i = 0; i < g->n_interfaces; i++)
-		if (!g->interfaces[i].ifindex && !strcmp(g->interfaces[i].name, dev->name))
-			WRITE_ONCE(g->interfaces[i].ifindex, dev->ifindex);
+	for (i = 0; i < l->n; i++)
+		if (l->at[i].ifindex == ifindex)
+			WRITE_ONCE(l->at[i].ifindex, 0);
+}
+
+static void interface_came(struct hg_interfaces *l, const struct net_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < l->n; i++)
+		if (!l->at[i].ifindex && !strcmp(l->at[i].name, dev->name))
+			WRITE_ONCE(l->at[i].ifindex, dev->ifindex);
 }
 
 /* One that is guarded stays so under its new name; else the name may be one that we wait for. */
-static void interface_renamed(struct hg_guard *g, const struct net_device *dev)
+static void interface_renamed(struct hg_interfaces *l, const struct net_device *dev)
 {
 	u32 i;
 
-	for (i = 0; i < g->n_interfaces; i++) {
-		if (g->interfaces[i].ifindex == dev->ifindex) {
-			strscpy(g->interfaces[i].name, dev->name, IFNAMSIZ);
+	for (i = 0; i < l->n; i++) {
+		if (l->at[i].ifindex == dev->ifindex) {
+			strscpy(l->at[i].name, dev->name, IFNAMSIZ);
 			return;
 		}
 	}
-	interface_came(g, dev);
+	interface_came(l, dev);
 }
 
 static int on_netdev(struct notifier_block *nb, unsigned long event, void *ptr)
@@ -94,11 +124,11 @@ static int on_netdev(struct notifier_block *nb, unsigned long event, void *ptr)
 	if (!n->guard)
 		goto out;
 	if (event == NETDEV_REGISTER)
-		interface_came(n->guard, dev);
+		interface_came(list_of(n->guard), dev);
 	else if (event == NETDEV_UNREGISTER)
-		interface_gone(n->guard, dev->ifindex);
+		interface_gone(list_of(n->guard), dev->ifindex);
 	else
-		interface_renamed(n->guard, dev);
+		interface_renamed(list_of(n->guard), dev);
 out:
 	mutex_unlock(&n->lock);
 	return NOTIFY_DONE;

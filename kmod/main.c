@@ -18,7 +18,10 @@ struct hg_net *hg_net_of(struct net *net)
 
 static int __net_init net_init(struct net *net)
 {
-	mutex_init(&hg_net_of(net)->lock);
+	struct hg_net *n = hg_net_of(net);
+
+	mutex_init(&n->lock);
+	n->changes = 1; /* a dump whose number is 0 is never compared */
 	return 0;
 }
 

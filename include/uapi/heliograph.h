@@ -54,9 +54,13 @@
  *                       SECONDS CHANNEL WINDOW SPOTS the channel's counters are set to these, and
  *                                                    it alone is closed
  *
- *   events (group)      EVENT with the bytes of one event, which begins with a struct hg_event
+ *   events (group)      EVENT with the bytes of one event, which begins with a struct hg_event.
+ *                       While nobody listens the 16 newest scores wait; they are told, as of when
+ *                       they were, at the next second's end after somebody does
  *
- * Without a guard GET answers ABI alone, DETACH ENOENT, all others but ATTACH ENODEV.
+ * A dump between two messages of which a command changed settings or addresses, or made another
+ * guard, has NLM_F_DUMP_INTR: ask again. Without a guard GET answers ABI alone, DETACH ENOENT, all
+ * others but ATTACH ENODEV.
  *
  * An interface is guarded by its name from ATTACH on: one that goes has IFINDEXES 0 until one of
  * its name comes, which is guarded from its first packet.
@@ -69,7 +73,7 @@
  *   the message from the first attribute to where SEAL begins, attribute headers and padding (which
  *   must be zero) as they stand, in this machine's byte order
  *
- * and its counter greater than that of the last seal that was good, or than SEAL_AFTER of LOCK. A
+ * and its counter greater than that of the last seal that was good, and than SEAL_AFTER of LOCK. A
  * symmetric key, because small kernels verify no signature: only the mirror and this kernel have
  * it, and nothing reads it back. SET_BOUND, REMATCH and what only reads need no seal.
  *

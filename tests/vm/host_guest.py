@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +21,9 @@ from world import BUILD, DEV4, NET4, Tap, World, run, wait_for
 MODULE, OTHER, KEY = "/t/heliograph.ko", "/t/other-abi.ko", "/tmp/key"
 EXIT_FAILED, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_DENIED = 1, 2, 4, 5
 SILENCED, HEARTBEAT_S = 4, 3
+GENL_CTRL, GETFAMILY, FAMILY_NAME, FAMILY_ID = 16, 3, 2, 1  # linux/genetlink.h
+NLMSG_DONE, REQUEST, DUMP, DUMP_INTR = 3, 1, 0x300, 16  # linux/netlink.h
+GET_WINDOWS, CHANNELS = 8, 64  # include/uapi/heliograph.h
 STEP = 0.2  # between two looks: in an emulated machine each costs, idling does not
 PROFILE = {"model": "lamp", "firmware": "1", "channels": [
     {"name": "web", "proto": "udp", "ports": [7000], "remote": "any",
@@ -130,10 +134,76 @@ def commands(tap, w):
     tap.equal(guard("off", check=False).returncode, EXIT_UNAVAILABLE, "off: there is none now")
 
 
+def several(tap, w):
+    """The list of interfaces is replaced under a guard that runs."""
+    w.run("dev", "ip", "link", "add", "d1", "type", "veth", "peer", "name", "d2")
+    dropped = 0
+    for names in (["d0", "d1"], ["d1", "d0"], ["d0"], ["d2", "d1", "d0"]):
+        guard = w.guard("auto", host="module", interface=names).on()
+        tap.equal([i["name"] for i in guard.status()["interfaces"]], names,
+                  "guarded: " + " ".join(names))
+        with w.at("net"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"x", (DEV4, 9))
+        now = guard.status()["dropped"]["no-flow"]
+        tap.ok(now > dropped, "and d0 among them", dropped, now)
+        dropped = now
+    w.run("dev", "ip", "link", "del", "d1")
+    tap.equal([i["name"] for i in guard.status()["interfaces"] if not i["ifindex"]], ["d2", "d1"],
+              "two have gone")
+    w.run("dev", "ip", "link", "add", "d1", "type", "veth", "peer", "name", "d2")
+    tap.equal([i["name"] for i in guard.status()["interfaces"] if i["ifindex"]],
+              ["d2", "d1", "d0"], "and come again")
+    w.run("dev", "ip", "link", "del", "d1")
+    guard.off()
+
+
+def message(kind, flags, command, payload=b""):
+    return struct.pack("=IHHIIBBH", 20 + len(payload), kind, flags, 1, 0, command, 1, 0) + payload
+
+
+def answers(s):
+    """(type, flags, attributes) of the messages of one datagram."""
+    data, out = s.recv(65536), []
+    while data:
+        size, kind, flags = struct.unpack_from("=IHH", data)
+        at, attrs = 20, {}
+        while at < size and kind != NLMSG_DONE:
+            n, name = struct.unpack_from("=HH", data, at)
+            attrs[name] = data[at + 4:at + n]
+            at += n + 3 & ~3
+        out.append((kind, flags, attrs))
+        data = data[size + 3 & ~3:]
+    return out
+
+
+def dump(w, meanwhile):
+    """A dump of windows, of which a part waits when meanwhile() is called: rows, and was it told?"""
+    with w.at("dev"), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as s:
+        s.send(message(GENL_CTRL, REQUEST, GETFAMILY, struct.pack("=HH12s", 15, FAMILY_NAME,
+                                                                  b"heliograph")))
+        family = struct.unpack("=H", answers(s)[0][2][FAMILY_ID])[0]
+        s.send(message(family, REQUEST | DUMP, GET_WINDOWS))
+        meanwhile()
+        got = []
+        while not got or got[-1][0] != NLMSG_DONE:
+            got += answers(s)
+    return len(got) - 1, any(flags & DUMP_INTR for _, flags, _ in got)
+
+
+def changed_meanwhile(tap, w):
+    guard = w.guard("auto", host="module").on()
+    tap.equal(dump(w, lambda: None), (CHANNELS, False), "a dump in several messages")
+    tap.equal(dump(w, lambda: send(w, 9, 3)), (CHANNELS, False), "packets meanwhile: it is whole")
+    tap.equal(dump(w, lambda: guard("policy", "sealed")), (CHANNELS, True),
+              "a command meanwhile: the reader is told")
+    tap.equal(dump(w, lambda: (guard.off(), guard.on())), (CHANNELS, True),
+              "another guard meanwhile: so, too")
+    guard.off()
+
+
 def refusals(tap, w):
     for name, keys, says in (("an interface that is not there", {"interface": "nothere"}, "nothere"),
-                             ("the loopback", {"interface": "lo"}, "loopback"),
-                             ("a bad prefix", {"trusted": "10.0.0.0/33"}, "10.0.0.0/33")):
+                             ("the loopback", {"interface": "lo"}, "loopback")):
         p = w.guard("auto", host="module", **keys)("on", check=False)
         tap.ok(p.returncode == EXIT_FAILED and says in p.stderr, f"refused: {name}", p.stderr)
     guard = w.guard("auto", host="module")
@@ -364,6 +434,12 @@ def locked(tap, w):
     guard("unlock", "--seal", seal("unlock"))
     tap.ok(not guard.status()["keeping"]["locked"], "unlock")
     guard("lock", "--key", KEY)
+    p = w.guard("auto", host="bpf")("on", check=False)
+    tap.ok(p.returncode == EXIT_FAILED and "guard of host module cannot be ended" in p.stderr,
+           "locked: the other host cannot take over", p.returncode, p.stderr)
+    tap.equal(w.guard("auto", host="bpf")("status", check=False).returncode, EXIT_UNAVAILABLE,
+              "and leaves nothing behind")
+    guard = w.guard("auto", host="module")
     guard("off", "--seal", seal("off"))
     tap.equal(guard("status", check=False).returncode, EXIT_UNAVAILABLE, "off with its seal")
 
@@ -391,7 +467,7 @@ def agent_without_module(tap, w):
 def main():
     tap = Tap()
     w = World()
-    for part in (choice, commands, refusals, scored, slow_reader, unloaded, heartbeat, locked,
+    for part in (choice, commands, several, changed_meanwhile, refusals, scored, slow_reader, unloaded, heartbeat, locked,
                  agent_without_module):
         if sys.argv[1:] and part.__name__ not in sys.argv[1:]:
             continue

@@ -143,6 +143,7 @@ int hg_guard_attach(struct hg_guard_options *o, struct hg_guard_pick *pick, stru
 	struct hg_error e = { err, err_size };
 	struct hg_guard *made = NULL;
 	int ret = hg_guard_pick(o, NULL, pick, err, err_size);
+	bool ran = !ret && runs(pick->ops, o->pin_dir);
 
 	if (!ret)
 		ret = pick->ops->attach(o, &made, err, err_size);
@@ -151,10 +152,13 @@ int hg_guard_attach(struct hg_guard_options *o, struct hg_guard_pick *pick, stru
 		ret = 0;
 	if (!ret)
 		ret = end_others(pick->ops, o->pin_dir, &e);
-	if (!ret)
+	if (!ret) {
 		*g = made;
-	else if (made)
+	} else if (made) {
 		pick->ops->close(made);
+		if (!ran)
+			pick->ops->detach(o->pin_dir, NULL, NULL, 0);
+	}
 	return ret;
 }
 

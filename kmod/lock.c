@@ -65,7 +65,10 @@ out:
 	return ret;
 }
 
-/* Locks with this key, or changes the key of a lock whose seal was checked. */
+/*
+ * Locks with this key, or changes the key of a lock whose seal was checked. The counter of a lock
+ * never goes back: its key may be the same as before.
+ */
 int hg_lock_close(struct hg_guard *g, const u8 *key, u64 after, struct netlink_ext_ack *extack)
 {
 	struct crypto_shash *tfm = hmac_new(key);
@@ -78,7 +81,7 @@ int hg_lock_close(struct hg_guard *g, const u8 *key, u64 after, struct netlink_e
 	if (!g->lock.locked)
 		__module_get(THIS_MODULE);
 	g->lock.locked = true;
-	g->lock.counter = after;
+	g->lock.counter = max(after, g->lock.counter); /* 0 if it was not locked */
 	memcpy(g->lock.key, key, HG_KEY_LENGTH);
 	return 0;
 }

@@ -141,6 +141,9 @@ static void lock_counts_from(struct kunit *test)
 	seal_make(test, &s, COMMAND, COUNTER, good);
 	lock(test, g, s.key, COUNTER);
 	KUNIT_EXPECT_EQ(test, seal_check(g, &s), -EACCES);
+	lock(test, g, s.key, 0); /* again: what was counted stays so */
+	seal_make(test, &s, COMMAND, COUNTER, good);
+	KUNIT_EXPECT_EQ(test, seal_check(g, &s), -EACCES);
 	hg_test_guard_free(g);
 }
 

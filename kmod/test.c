@@ -100,16 +100,16 @@ int hg_command_test(struct hg_net *n, struct genl_info *info)
 }
 
 /* What the channel has counted, on all processors together. */
-static void set_counters(struct hg_guard *g, u32 channel, const struct hg_window *w,
-			 const struct hg_spots *s)
+static void set_counters(struct hg_guard *g, u32 channel, const void *w, const void *s)
 {
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		memset(&per_cpu_ptr(g->cpus, cpu)->windows[channel], 0, sizeof(*w));
+		memset(&per_cpu_ptr(g->cpus, cpu)->windows[channel], 0, sizeof(struct hg_window));
+	/* Attributes are aligned to four bytes only. */
 	local_bh_disable();
-	this_cpu_ptr(g->cpus)->windows[channel] = *w;
-	g->spots[channel] = *s;
+	memcpy(&this_cpu_ptr(g->cpus)->windows[channel], w, sizeof(struct hg_window));
+	memcpy(&g->spots[channel], s, sizeof(struct hg_spots));
 	local_bh_enable();
 }
 

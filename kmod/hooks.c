@@ -5,7 +5,8 @@
  * are there from ATTACH to DETACH, in the guard's namespace only; no lock.
  *
  * What the stack loops back to the device itself (its own multicast and broadcast) did not come
- * from outside, and passes. On its way out that copy is seen here beside the packet that leaves.
+ * from outside, and passes; on its way out that copy comes by beside the packet that leaves, which
+ * is judged.
  *
  * IPv6 reads hop-by-hop options before PRE_ROUTING, and answers one that it does not know and that
  * asks for it. The packet is dropped then, nobody has judged it, and anybody may have sent it: so

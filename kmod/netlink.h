@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The generic netlink family: what its parts (netlink.c, command.c, dump.c, test.c) share. */
+/* What the files of the netlink family share: netlink.c, attach.c, command.c, get.c, test.c. */
 #ifndef HG_KMOD_NETLINK_H
 #define HG_KMOD_NETLINK_H
 

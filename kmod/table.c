@@ -8,10 +8,9 @@
  * bucket at its end, and begins anew. Writers hold the table's lock.
  *
  * Places are given away by a hand that goes round (second chance): who was looked at since it came
- * by last stays. A flow that is found is marked, so its place is not reused before the hand has
- * gone round the whole table, however long its finder holds the pointer. The same holds for a place
- * that was freed: it is marked, too. Two processors that write to one flow at once may lose a
- * count, see core/host.h.
+ * by last stays, unless so were HG_TABLE_STEPS in a row. Whose finder still holds the pointer then
+ * counts one packet in the flow that came instead. A place that was freed is marked like one that
+ * was looked at. Two processors that write to one flow at once may lose a count, see core/host.h.
  */
 #include "table.h"
 

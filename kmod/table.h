@@ -34,7 +34,7 @@ size_t hg_table_bytes(const struct hg_flow_table *t);
 
 /*
  * Returns the key's value or NULL. Caller is in an RCU read section with softirqs off. The value
- * can be written to; it stays the key's as long as the hand does not go round the whole table.
+ * can be written to; it stays the key's unless another processor gives its place away, see table.c.
  */
 void *hg_table_find(struct hg_flow_table *t, const struct hg_flow_key *k, u32 hash);
 

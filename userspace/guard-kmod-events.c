@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Events of the module: a multicast group, so that each who listens gets all of them, and none is
- * kept for who does not. A reader that is too slow loses some; how often is counted. Called through
- * hg_guard_module by the detector and `heliograph guard events`.
+ * Events of the module: a multicast group, so that each who listens gets all of them; while nobody
+ * does, the kernel keeps a few scores. A reader that is too slow loses some; how often is counted.
+ * Called through hg_guard_module by the detector and `heliograph guard events`.
  */
 #include "guard-kmod.h"
 

@@ -69,6 +69,7 @@ static const struct hg_opt opts[] = {
 	{ 0, "timeout", "S", "of one session (default 60)" },
 	{ 0, "deadline", "S", "of the run (default 600)" },
 	{ 0, "continue", NULL, "the run that was killed, with the devices that it left" },
+	{ 0, "curve", "FILE", "how the run went, a line each 100 ms: what its first line says" },
 	{ 0, "server-pid", "PID", "tell the CPU time of this process, too" },
 	{ 0, "dump", NULL, "print each device: UID, session, changes, and its three cursors" },
 	{ 0 },
@@ -101,6 +102,7 @@ static const struct option table[] = {
 	{ "timeout", NUMBER, AT(timeout_s), 1, 3600 },
 	{ "deadline", NUMBER, AT(plan.deadline_s), 1, 86400 },
 	{ "continue", FLAG, AT(plan.go_on), 0, 0 },
+	{ "curve", STRING, AT(plan.curve), 0, 0 },
 	{ "server-pid", NUMBER, AT(plan.server), 1, INT_MAX },
 	{ "dump", FLAG, AT(dump), 0, 0 },
 };

@@ -77,8 +77,12 @@ ok(out["seconds"] > 0.9 * N / 400, "they came at that rate", out)
 same_on_both_sides("changes")
 
 # A herd at a mirror that takes a tenth of them at once.
-rc, out, err = run("--mode", "changes", "--changes", K, "--connections", N, "--tries", 1000)
+rc, out, err = run("--mode", "changes", "--changes", K, "--connections", N, "--tries", 1000, "--curve", w.dir + "/curve")
 ok(rc == 0 and out.get("level") == N and out["gave_up"] == 0, "a herd at a small limit: all level", err)
+with open(w.dir + "/curve") as f:
+    curve = [line.split("\t") for line in f.read().splitlines()]
+ok(curve[0][:2] == ["seconds", "done"] and int(curve[-1][1]) == N and [int(c[1]) for c in curve[1:]] == sorted(int(c[1]) for c in curve[1:]),
+   "its curve rises to all", curve)
 print("# herd: " + json.dumps(out))
 ok(out["peak"] > 20 and out["failed"]["turned_away"] + out["failed"]["connect"] > 0 and
    out["retries"] == sum(out["failed"].values()), "many were turned away, and came back", out)

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include "exchange.h"
 
+#define CURVE_MS 100
 #define STARTS_PER_TURN 32
 #define STARTS_OF_A_HERD 1024 /* who all come at once do not wait for each other's sessions */
 #define TICK_US 2000	      /* arrivals at a rate */
@@ -38,7 +39,8 @@ struct run {
 	struct load_head *head;
 	struct device *devices;
 	STAILQ_HEAD(queue, device) queue;
-	struct event pump, tick, deadline, term, interrupt;
+	struct event pump, tick, curve_tick, deadline, term, interrupt;
+	FILE *curve;
 	uint32_t n, n_open, n_arrived, n_over;
 	uint64_t begun_us;
 	bool stopping;
@@ -247,6 +249,49 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		event_add(&run->tick, &(struct timeval){ .tv_usec = TICK_US });
 }
 
+static void curve_point(struct run *run)
+{
+	const struct load_result *r = run->r;
+
+	if (run->curve)
+		fprintf(run->curve, "%.2f\t%u\t%u\t%llu\t%llu\n",
+			(load_now_us() - run->begun_us) / 1e6, run->n_over - r->gave_up,
+			run->n_open, (unsigned long long)r->ok, (unsigned long long)r->retries);
+}
+
+static void on_curve(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *run = arg;
+
+	curve_point(run);
+	event_add(&run->curve_tick, &(struct timeval){ .tv_usec = CURVE_MS * 1000 });
+}
+
+static int curve_open(struct run *run, char *err, size_t size)
+{
+	if (!run->plan->curve)
+		return 0;
+	run->curve = fopen(run->plan->curve, "we");
+	if (!run->curve || fprintf(run->curve, "seconds\tdone\topen\tok\tretries\n") < 0) {
+		snprintf(err, size, "%s: %s", run->plan->curve, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int curve_close(struct run *run, char *err, size_t size)
+{
+	bool bad;
+
+	if (!run->curve)
+		return 0;
+	bad = ferror(run->curve);
+	bad = fclose(run->curve) || bad;
+	if (bad)
+		snprintf(err, size, "%s: not written to its end", run->plan->curve);
+	return bad ? -1 : 0;
+}
+
 static void on_stop(evutil_socket_t fd, short what, void *arg)
 {
 	stop(arg);
@@ -309,6 +354,7 @@ static void begin(struct run *run)
 	STAILQ_INIT(&run->queue);
 	evtimer_assign(&run->pump, base, on_pump, run);
 	evtimer_assign(&run->tick, base, on_tick, run);
+	evtimer_assign(&run->curve_tick, base, on_curve, run);
 	evtimer_assign(&run->deadline, base, on_stop, run);
 	evsignal_assign(&run->term, base, SIGTERM, on_stop, run);
 	evsignal_assign(&run->interrupt, base, SIGINT, on_stop, run);
@@ -316,6 +362,8 @@ static void begin(struct run *run)
 	event_add(&run->interrupt, NULL);
 	event_add(&run->deadline, &(struct timeval){ run->plan->deadline_s, 0 });
 	run->begun_us = load_now_us();
+	if (run->curve)
+		on_curve(-1, 0, run);
 	if (run->plan->arrival == LOAD_RATE)
 		on_tick(-1, 0, run);
 	else
@@ -325,8 +373,8 @@ static void begin(struct run *run)
 
 static void finish(struct run *run)
 {
-	struct event *const events[] = { &run->pump, &run->tick, &run->deadline, &run->term,
-					 &run->interrupt };
+	struct event *const events[] = { &run->curve_tick, &run->pump, &run->tick,
+					 &run->deadline,   &run->term, &run->interrupt };
 	struct load_result *r = run->r;
 	struct rusage u;
 
@@ -354,6 +402,8 @@ int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_r
 	int rc = -1;
 
 	*r = (struct load_result){ .plan = plan, .server_us = -1 };
+	if (curve_open(&run, err, size))
+		return -1;
 	if (choose(&run) || make_room(&r->latency, (uint64_t)run.n * plan->sessions) ||
 	    make_room(&r->session, (uint64_t)run.n * plan->sessions)) {
 		snprintf(err, size, "out of memory for %u devices", run.head->devices);
@@ -371,9 +421,12 @@ int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_r
 	if (r->server_us >= 0)
 		r->server_us -= server;
 	load_session_end_all(peer);
+	curve_point(&run);
 	finish(&run);
 	rc = 0;
 out:
+	if (curve_close(&run, err, size))
+		rc = -1;
 	free(run.devices);
 	return rc;
 }

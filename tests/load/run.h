@@ -25,6 +25,7 @@ struct load_plan {
 	uint32_t backoff_ms, backoff_max_ms;
 	bool go_on; /* the last run was not ended: with those that it left */
 	pid_t server;
+	const char *curve; /* file for how the run went, NULL: none */
 };
 
 #define LOAD_SAMPLES_MAX 20000000

@@ -10,5 +10,4 @@ $(eval $(call program,tests/kmod/wire,tests/kmod/wire.c tests/kmod/genl.c tests/
 	$(play-srcs),))
 $(eval $(call program,tests/kmod/drill,$(addprefix tests/kmod/,drill.c drill-netlink.c drill-seeds.c \
 	drill-world.c drill-nth.c drill-fuzz.c drill-packets.c drill-churn.c) tests/net/hostile.c tests/net/send.c,-lcrypto))
-$(eval $(call program,tests/kmod/guard,tests/kmod/guard.c tests/kmod/genl.c,))
 $(eval $(call program,tests/kmod/talk,tests/kmod/talk.c,))

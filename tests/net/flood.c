@@ -4,11 +4,11 @@
  * through a packet socket with sendmmsg(). From outside it stands for a botnet, inside for malware
  * (the frames pass tc egress like everything the device sends).
  *
- * flood IFACE DST-MAC SRC-PREFIX DST-PREFIX COUNT [REPEAT [RATE]]
+ * flood IFACE DST-MAC SRC-PREFIX DST-PREFIX COUNT [REPEAT [RATE [KINDS]]]
  *
  * Each of COUNT flows gets REPEAT equal packets; a prefix is ADDRESS/LEN and its other bits are
- * random. Kinds go round: UDP, TCP SYN, TCP ACK, ICMP echo. RATE is packets per second, 0: no
- * limit. Prints the number of packets sent.
+ * random. The first KINDS of these go round: UDP, TCP SYN, TCP ACK, ICMP echo. RATE is packets per
+ * second, 0: no limit. Prints the number of packets sent and how many microseconds it took.
  */
 #include "send.h"
 
@@ -118,8 +118,22 @@ static size_t fill(uint8_t *frame, const uint8_t mac[6], const struct prefix *sr
 	return l4 + len - frame;
 }
 
+struct plan {
+	uint64_t count;
+	unsigned int repeat, kinds;
+	double rate;
+};
+
+static uint64_t microseconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - start->tv_sec) * 1000000 + now.tv_nsec / 1000 - start->tv_nsec / 1000;
+}
+
 static int flood(int fd, const uint8_t mac[6], const struct prefix *src, const struct prefix *dst,
-		 uint64_t count, unsigned int repeat, double rate)
+		 const struct plan *plan)
 {
 	static uint8_t frames[SEND_BATCH][FRAME];
 	struct mmsghdr batch[SEND_BATCH] = { 0 };
@@ -129,22 +143,23 @@ static int flood(int fd, const uint8_t mac[6], const struct prefix *src, const s
 	int ret = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	for (uint64_t flow = 0; !ret && flow < count;) {
+	for (uint64_t flow = 0; !ret && flow < plan->count;) {
 		unsigned int n = 0;
 
-		for (; n < SEND_BATCH && flow < count; n++, flow++) {
+		for (; n < SEND_BATCH && flow < plan->count; n++, flow++) {
 			iov[n].iov_base = frames[n];
-			iov[n].iov_len = fill(frames[n], mac, src, dst, flow % 4);
+			iov[n].iov_len = fill(frames[n], mac, src, dst, flow % plan->kinds);
 			batch[n].msg_hdr.msg_iov = &iov[n];
 			batch[n].msg_hdr.msg_iovlen = 1;
 		}
-		for (unsigned int i = 0; !ret && i < repeat; i++)
+		for (unsigned int i = 0; !ret && i < plan->repeat; i++)
 			ret = send_all(fd, batch, n);
-		sent += ret ? 0 : (uint64_t)n * repeat;
-		if (rate > 0)
-			send_pace(&start, sent, rate);
+		sent += ret ? 0 : (uint64_t)n * plan->repeat;
+		if (plan->rate > 0)
+			send_pace(&start, sent, plan->rate);
 	}
-	printf("%llu\n", (unsigned long long)sent);
+	printf("%llu %llu\n", (unsigned long long)sent,
+	       (unsigned long long)microseconds_since(&start));
 	return ret;
 }
 
@@ -152,13 +167,15 @@ int main(int argc, char **argv)
 {
 	struct prefix src, dst;
 	struct ether_addr *mac;
+	struct plan plan = { .repeat = 1, .kinds = 4 };
 	struct timespec now;
 	int fd, ret;
 
 	if (argc < 6 || !(mac = ether_aton(argv[2])) || prefix_parse(&src, argv[3]) ||
 	    prefix_parse(&dst, argv[4]) || src.size != dst.size) {
 		fprintf(stderr,
-			"usage: flood IFACE DST-MAC SRC-PREFIX DST-PREFIX COUNT [REPEAT [RATE]]\n");
+			"usage: flood IFACE DST-MAC SRC-PREFIX DST-PREFIX COUNT [REPEAT [RATE "
+			"[KINDS]]]\n");
 		return 2;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -168,8 +185,14 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 1;
 	}
-	ret = flood(fd, mac->ether_addr_octet, &src, &dst, strtoull(argv[5], NULL, 10),
-		    argc > 6 ? strtoul(argv[6], NULL, 10) : 1, argc > 7 ? atof(argv[7]) : 0);
+	plan.count = strtoull(argv[5], NULL, 10);
+	if (argc > 6)
+		plan.repeat = strtoul(argv[6], NULL, 10);
+	if (argc > 7)
+		plan.rate = atof(argv[7]);
+	if (argc > 8 && argv[8][0] >= '1' && argv[8][0] <= '4')
+		plan.kinds = argv[8][0] - '0';
+	ret = flood(fd, mac->ether_addr_octet, &src, &dst, &plan);
 	if (ret)
 		fprintf(stderr, "flood: %s\n", strerror(-ret));
 	return ret ? 1 : 0;

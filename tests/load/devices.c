@@ -71,6 +71,7 @@ static const struct hg_opt opts[] = {
 	{ 0, "continue", NULL, "the run that was killed, with the devices that it left" },
 	{ 0, "curve", "FILE", "how the run went, a line each 100 ms: what its first line says" },
 	{ 0, "server-pid", "PID", "tell the CPU time of this process, too" },
+	{ 0, "database-pid", "PID", "and of this one with its children: PostgreSQL's first" },
 	{ 0, "dump", NULL, "print each device: UID, session, changes, and its three cursors" },
 	{ 0 },
 };
@@ -104,6 +105,7 @@ static const struct option table[] = {
 	{ "continue", FLAG, AT(plan.go_on), 0, 0 },
 	{ "curve", STRING, AT(plan.curve), 0, 0 },
 	{ "server-pid", NUMBER, AT(plan.server), 1, INT_MAX },
+	{ "database-pid", NUMBER, AT(plan.database), 1, INT_MAX },
 	{ "dump", FLAG, AT(dump), 0, 0 },
 };
 

@@ -19,7 +19,7 @@ def generator(*args, check=True):
 def run(*args):
     """Exit status, the line of JSON, and what was said to people."""
     r = subprocess.run(generator("--mirror", f"127.0.0.1:{w.sync_port}", "--backoff", 50, "--backoff-max", 400,
-                                 "--deadline", 60, "--server-pid", w.proc.pid, *args), capture_output=True, text=True)
+                                 "--deadline", 60, "--server-pid", w.proc.pid, "--database-pid", w.pg.proc.pid, *args), capture_output=True, text=True)
     lines = r.stdout.splitlines()
     return r.returncode, json.loads(lines[0]) if lines else {}, r.stderr
 
@@ -70,7 +70,7 @@ ok(rc == 0 and out.get("level") == N and out["ok"] == N and out["resumed"] == 0,
 rc, out, err = run("--mode", "idle", "--loop", "--connections", 8)
 ok(rc == 0 and out.get("level") == N and out["resumed"] == N, "idle: all level, and all resumed by tickets from the file", err)
 ok(out["rounds"] == N and out["changes"] == 0, "an idle session is one round", err)
-ok(1000 < out["ip_bytes"] < 3000 and out["server_us"] > 0 and out["client_us"] > 0, "bytes and CPU are told", out)
+ok(1000 < out["ip_bytes"] < 3000 and out["server_us"] > 0 and out["database_us"] > 0 and out["client_us"] > 0, "bytes and CPU are told", out)
 rc, out, err = run("--mode", "changes", "--changes", K, "--rate", 400, "--connections", 8)
 ok(rc == 0 and out.get("level") == N and out["changes"] == N * K, "resumed with changes, at a rate: all level", err)
 ok(out["seconds"] > 0.9 * N / 400, "they came at that rate", out)

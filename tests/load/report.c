@@ -71,6 +71,14 @@ static const char *arrival_text(const struct load_plan *p, char *buf, size_t siz
 	return buf;
 }
 
+static void json_cpu(const char *name, const struct load_result *r, double us, FILE *to)
+{
+	if (us >= 0)
+		fprintf(to, "\"%s\": %.1f, ", name, each(r, us));
+	else
+		fprintf(to, "\"%s\": null, ", name);
+}
+
 static void json_failed(const struct load_result *r, FILE *to)
 {
 	fprintf(to, "\"failed\": {");
@@ -109,10 +117,8 @@ void load_result_json(struct load_result *r, const struct load_peer *peer, FILE 
 	fprintf(to, "\"ip_bytes\": %.1f, \"segments\": %.2f, ", ip_bytes(r, peer),
 		each(r, r->traffic.segments_out + r->traffic.segments_in));
 	fprintf(to, "\"client_us\": %.1f, ", each(r, r->client_us));
-	if (r->server_us >= 0)
-		fprintf(to, "\"server_us\": %.1f, ", each(r, r->server_us));
-	else
-		fprintf(to, "\"server_us\": null, ");
+	json_cpu("server_us", r, r->server_us, to);
+	json_cpu("database_us", r, r->database_us, to);
 	fprintf(to, "\"rss_mib\": %.1f, \"keys\": %u, \"own_address\": %s, \"shared\": \"%s\"}\n",
 		r->rss_kib / 1024.0, h->keys, peer->spread ? "true" : "false", shared_text);
 }
@@ -146,9 +152,10 @@ void load_result_table(struct load_result *r, const struct load_peer *peer, FILE
 		each(r, r->traffic.segments_out + r->traffic.segments_in));
 	fprintf(to, "%-22s %.0f us here", "CPU of one", each(r, r->client_us));
 	if (r->server_us >= 0)
-		fprintf(to, ", %.0f us in the server\n", each(r, r->server_us));
-	else
-		fprintf(to, "; the server's with --server-pid\n");
+		fprintf(to, ", %.0f us in the server", each(r, r->server_us));
+	if (r->database_us >= 0)
+		fprintf(to, ", %.0f us in the database", each(r, r->database_us));
+	fprintf(to, "%s\n", r->server_us < 0 ? "; the server's with --server-pid" : "");
 	fprintf(to, "%-22s %.1f MiB at most\n", "memory here", r->rss_kib / 1024.0);
 	fprintf(to, "%-22s %u P-256 keys for %u certificates; %s\n", "shared", h->keys, r->devices,
 		peer->spread ? "each device has a source address of its own"

@@ -10,11 +10,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <dirent.h>
-#include <limits.h>
 #include <event2/event_struct.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include "cpu.h"
 #include "exchange.h"
 
 #define CURVE_MS 100
@@ -55,43 +54,6 @@ static void sample_add(struct load_sample *s, uint64_t us)
 {
 	if (s->n < s->room)
 		s->us[s->n++] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
-}
-
-static double cpu_us(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + u.ru_utime.tv_usec +
-	       u.ru_stime.tv_usec;
-}
-
-/* Of all threads of a process, by the scheduler's own clock; < 0 if there is none to be had. */
-static double process_cpu_us(pid_t pid)
-{
-	char path[PATH_MAX];
-	struct dirent *e;
-	double sum = -1;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	dir = pid ? opendir(path) : NULL;
-	while (dir && (e = readdir(dir))) {
-		unsigned long long ns;
-		FILE *f;
-
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, e->d_name);
-		f = fopen(path, "re");
-		if (f && fscanf(f, "%llu", &ns) == 1)
-			sum = (sum < 0 ? 0 : sum) + ns / 1e3;
-		if (f)
-			fclose(f);
-	}
-	if (dir)
-		closedir(dir);
-	return sum;
 }
 
 static uint32_t random_below(uint32_t bound)
@@ -398,10 +360,10 @@ int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_r
 	     size_t size)
 {
 	struct run run = { .peer = peer, .plan = plan, .r = r, .head = peer->state->head };
-	double client, server;
+	double client, server, database;
 	int rc = -1;
 
-	*r = (struct load_result){ .plan = plan, .server_us = -1 };
+	*r = (struct load_result){ .plan = plan };
 	if (curve_open(&run, err, size))
 		return -1;
 	if (choose(&run) || make_room(&r->latency, (uint64_t)run.n * plan->sessions) ||
@@ -409,17 +371,16 @@ int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_r
 		snprintf(err, size, "out of memory for %u devices", run.head->devices);
 		goto out;
 	}
-	client = cpu_us();
-	server = process_cpu_us(plan->server);
+	client = load_cpu_self();
+	server = load_cpu_process(plan->server);
+	database = load_cpu_tree(plan->database);
 	begin(&run);
 	if (run.n && !run.stopping)
 		event_base_dispatch(peer->base);
 	r->seconds = (load_now_us() - run.begun_us) / 1e6;
-	r->client_us = cpu_us() - client;
-	if (server >= 0)
-		r->server_us = process_cpu_us(plan->server);
-	if (r->server_us >= 0)
-		r->server_us -= server;
+	r->client_us = load_cpu_self() - client;
+	r->server_us = load_cpu_since(server, load_cpu_process(plan->server));
+	r->database_us = load_cpu_since(database, load_cpu_tree(plan->database));
 	load_session_end_all(peer);
 	curve_point(&run);
 	finish(&run);

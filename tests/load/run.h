@@ -23,9 +23,9 @@ struct load_plan {
 	uint32_t deadline_s;  /* of all */
 	uint32_t tries;	      /* of one session */
 	uint32_t backoff_ms, backoff_max_ms;
-	bool go_on; /* the last run was not ended: with those that it left */
-	pid_t server;
-	const char *curve; /* file for how the run went, NULL: none */
+	bool go_on;		/* the last run was not ended: with those that it left */
+	pid_t server, database; /* whose CPU time is wanted; 0: nobody's */
+	const char *curve;	/* file for how the run went, NULL: none */
 };
 
 #define LOAD_SAMPLES_MAX 20000000
@@ -46,7 +46,7 @@ struct load_result {
 	struct load_sample latency; /* from wanted to level, tries and waiting included */
 	struct load_sample session; /* from connect() to level, of good ones */
 	double seconds, client_us;
-	double server_us; /* < 0: not asked for, or not to be had */
+	double server_us, database_us; /* < 0: not asked for, or not to be had */
 	long rss_kib;
 };
 

@@ -33,7 +33,14 @@ struct percentiles {
 	double p50, p99, p100; /* ms */
 };
 
-/* Nearest rank. */
+/* Nearest rank, of samples in order. */
+static double rank_ms(const struct load_sample *s, size_t percent)
+{
+	size_t rank = (s->n * percent + 99) / 100;
+
+	return s->us[rank - 1] / 1e3;
+}
+
 static struct percentiles percentiles_of(struct load_sample *s)
 {
 	struct percentiles p = { 0 };
@@ -41,9 +48,9 @@ static struct percentiles percentiles_of(struct load_sample *s)
 	if (!s->n)
 		return p;
 	qsort(s->us, s->n, sizeof(*s->us), compare);
-	p.p50 = s->us[(s->n - 1) * 50 / 100] / 1e3;
-	p.p99 = s->us[(s->n * 99 + 99) / 100 - 1] / 1e3;
-	p.p100 = s->us[s->n - 1] / 1e3;
+	p.p50 = rank_ms(s, 50);
+	p.p99 = rank_ms(s, 99);
+	p.p100 = rank_ms(s, 100);
 	return p;
 }
 

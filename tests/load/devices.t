@@ -91,7 +91,7 @@ same_on_both_sides("herd")
 # Killed in the middle, and continued.
 before = {d[0]: d[2] for d in dump()}
 p = subprocess.Popen(generator("--mirror", f"127.0.0.1:{w.sync_port}", "--mode", "changes", "--changes", K,
-                               "--rate", 100, "--connections", 8), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               "--rate", 50, "--connections", 8), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 count = "SELECT count(*) FROM heliograph.device_sync WHERE device_cursor > 20"
 wait_for(lambda: int(w.pg.sql(count)) > N // 4, "a quarter of the sessions")
 busy = subprocess.run(generator("--dump"), capture_output=True, text=True)

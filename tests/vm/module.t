@@ -28,6 +28,9 @@ ok $? "the guard is attached"
 probes "guarded, probes are answered by nothing" none
 heliograph -c /t/conf guard status --json | tr -d '\\n' | grep -q '"drop[^}]*[1-9]'
 ok $? "what was dropped is counted"
+memory=$(heliograph -c /t/conf guard status --json | grep -o '"memory": [0-9]*' | grep -o '[0-9]*')
+[ -n "$memory" ] && [ "$memory" -le 1048576 ]
+ok $? "with the default tables it holds $memory bytes, which is no more than 1 MiB"
 heliograph -c /t/conf guard off
 ok $? "the guard is taken off"
 probes "without the guard again they are answered" some
@@ -58,7 +61,7 @@ def main():
     for good, name in vm.results(console):
         tap.ok(good, f"{RELEASE}: {name}")
     tap.ok("run 0" in vm.said(console) and "end" in vm.said(console) and
-           len(vm.results(console)) == 12, "the test in the guest ended well", console[-4000:])
+           len(vm.results(console)) == 13, "the test in the guest ended well", console[-4000:])
     for line in console.splitlines():
         if line.startswith("# ") and "packets:" in line:
             print(line)

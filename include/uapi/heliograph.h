@@ -24,8 +24,9 @@
  *
  * The module has generic netlink. Family "heliograph", version 1; one guard in each network
  * namespace; who asks needs CAP_NET_ADMIN in the first user namespace. A struct travels whole, as
- * the bytes of one attribute; an attribute of another length is refused. An error comes with a
- * sentence (NLMSGERR_ATTR_MSG) and, where one attribute is at fault, its place.
+ * the bytes of one attribute; an attribute of another length is refused. An error, but for want of
+ * memory, comes with a sentence (NLMSGERR_ATTR_MSG) and, where one attribute is at fault, with its
+ * place.
  *
  *   command             takes                        answers
  *   GET                                              ABI CONFIG SIZES COUNTS CLOCK LOCKED IFINDEXES

@@ -102,6 +102,16 @@ equal((r, device_state(d)), (str(BUSY), "active"), "it is too late, and no secon
 d.epoch, keep = epoch, d.epoch
 equal(level(d).status, QUARANTINED, "on a new connection the lost store is one")
 
+# The clock of the database is put back by an hour
+d = new("clock")
+level(d)
+ahead = "UPDATE heliograph.device_sync SET session_at = now() + interval '1 hour' WHERE device_id = 'clock'"
+w.pg.sql(ahead)
+equal(level(d).status, OK, "a newer session is taken, though the last seems to lie ahead")
+w.pg.sql(ahead)
+d.new_store()
+equal(level(d).status, OK, "and so is a new store")
+
 # What a lost store held is not held any more
 d = new("forgotten")
 d.set("temperature", 1)

@@ -174,6 +174,12 @@ bench-accuracy:
 	$(Q)$(MAKE) --no-print-directory agent
 	$(Q)tests/accuracy/run --build $(O) --docs docs/accuracy.md
 
+# The sync protocol's model, searched whole; needs no build. 'make check' has a short form.
+.PHONY: model
+model:
+	$(Q)scripts/deps model
+	$(Q)docs/model/run --out $(O)/model
+
 lint:
 	$(Q)scripts/deps build lint
 	$(Q)$(MAKE) --no-print-directory tests $(O)/compile_commands.json
@@ -217,6 +223,7 @@ help:
 	@echo 'make check-debug  the kernel module under KASAN, lockdep, kmemleak and failing memory (builds kernels)'
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
+	@echo 'make model       search the model of the sync protocol with spin'
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'

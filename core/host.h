@@ -2,7 +2,7 @@
 /*
  * What the verdict asks of its host: a few tables. Each host (BPF maps, kernel hash tables, arrays
  * in a test) includes this header, defines struct hg_host and the hg_host_ functions, and then
- * includes verdict.h. There are no callbacks: everything is inlined.
+ * includes verdict.h. There are no callbacks: all of it can be inlined.
  *
  * Pointers into tables stay good while one packet is judged. Two processors may write to the same
  * entry at once: every value is such that the loser's loss is harmless.

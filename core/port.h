@@ -13,8 +13,13 @@
 #define NULL ((void *)0)
 #endif
 
-/* The uapi __always_inline is a hint only; BPF needs the promise. */
+/*
+ * The uapi __always_inline is a hint only; BPF needs the promise. A host that need not promise it
+ * may leave the choice to its compiler.
+ */
+#ifndef hg_inline
 #define hg_inline inline __attribute__((__always_inline__))
+#endif
 
 /* Sparse, which knows __be16 and __be32 from numbers, is told where one becomes the other. */
 #ifdef __CHECKER__

@@ -103,7 +103,7 @@ class Row:
         self.arch = vm.MACHINES[self.machine].arch
         self.uid = "dev-" + name.replace(".", "-").replace(":", "-")
         self.said = dict.fromkeys(COLUMNS, "-")
-        self.sizes, self.release = ["-"] * 4, "-"
+        self.sizes, self.release = ["-"] * 5, "-"
 
     def ok(self, column, good, name, *why):
         self.said[column] = "yes" if good and self.said[column] != "NO" else "NO"
@@ -133,11 +133,12 @@ class Row:
         return kernel, module, programs
 
     def measure(self, module, programs):
-        text, data = cross.text_data(self.arch, module)
+        code, text, data = cross.module_sizes(self.arch, module)
         sizes = [cross.stripped(self.arch, f"{programs}/{n}", f"{self.tmp}/stripped")
                  for n in ("heliographd", "heliograph")]
-        self.sizes = [text, data, *sizes]
-        self.tap.ok(text <= TEXT_MAX, f"{self.name}: the module's code is {text} bytes")
+        self.sizes = [code, text, data, *sizes]
+        self.tap.ok(code and text <= TEXT_MAX,
+                    f"{self.name}: the module's text is {text} of {TEXT_MAX} bytes, {code} of it code")
 
     def fill(self, root, kernel, module, programs):
         device.fill(root, kernel, module, programs)
@@ -201,13 +202,15 @@ class Row:
 
 def table(rows):
     """Printed as comments of TAP."""
-    line = "{:14} {:22} " + "{:9}" * len(COLUMNS) + " {:>7} {:>7} {:>8} {:>8}"
-    head = ["version:board", "kernel", *COLUMNS, "code", "other", "agent", "command"]
+    line = "{:14} {:22} " + "{:9}" * len(COLUMNS) + " {:>7} {:>7} {:>7} {:>8} {:>8}"
+    head = ["version:board", "kernel", *COLUMNS, "code", "text", "data", "agent", "command"]
     print("# " + line.format(*head))
     for r in rows:
         print("# " + line.format(r.name, r.release, *r.said.values(), *map(str, r.sizes)))
-    print("# bytes: code of heliograph.ko, all else of it that is loaded; heliographd, heliograph, "
-          "stripped", flush=True)
+    print("# bytes. heliograph.ko: code is what is executable, text and data are those of size(1), "
+          "text being")
+    print("# code, constants, notes and the kernel's checksums. heliographd and heliograph: the file, "
+          "stripped.", flush=True)
 
 
 def main():

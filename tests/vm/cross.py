@@ -97,13 +97,15 @@ def stripped(arch, path, to):
     return os.path.getsize(to)
 
 
-def text_data(arch, path):
-    """Bytes of a module's code, and of all else of it that is loaded (data, constants, versions)."""
-    out = kernels.call(kernels.ARCHES[arch][1] + "readelf", "-SW", path).stdout
-    found = re.findall(r"^ +\[ *\d+\] \S* +\S+ +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Zop]*)",
-                       out, re.M)
-    code = sum(int(size, 16) for size, flags in found if "X" in flags)
-    return code, sum(int(size, 16) for size, flags in found if "A" in flags) - code
+def module_sizes(arch, path):
+    """Bytes of a module: its code, and what size(1) calls text (code and all else that is loaded and
+    only read: constants, notes, the kernel's checksums) and data."""
+    prefix = kernels.ARCHES[arch][1]
+    out = kernels.call(prefix + "readelf", "-SW", path).stdout
+    code = sum(int(size, 16) for size in re.findall(
+        r"^ +\[ *\d+\] \S* +\S+ +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +W?AX", out, re.M))
+    text, data = kernels.call(prefix + "size", path).stdout.splitlines()[1].split()[:2]
+    return code, int(text), int(data)
 
 
 def missing(arch):

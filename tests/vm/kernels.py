@@ -303,8 +303,11 @@ class Kernel:
                         shutil.copytree(f"{sources}/{p}", f"{out}/{p}", ignore=clean)
                     else:
                         shutil.copy(f"{sources}/{p}", f"{out}/{p}")
-                self.make(out + "/kmod", options)
-                open(out + "/.ready", "w", encoding="ascii").close()
+                said = self.make(out + "/kmod", options)
+                with open(out + "/.ready", "w", encoding="utf-8") as f:
+                    f.write(said)
+            with open(out + "/.ready", encoding="utf-8") as f:
+                sys.stderr.write(f.read())  # a warning is somebody's to mend, each time
         return next(iter(glob.glob(out + "/kmod/*.ko")))
 
     def make(self, at, options):
@@ -316,10 +319,8 @@ class Kernel:
         if p.returncode or not glob.glob(at + "/*.ko"):
             raise BuildError(f"kmod/ for {self.release} with {self.compiler()}:\n"
                              f"{(p.stdout + p.stderr)[-6000:]}")
-        said = re.sub(r"^(Skipping BTF generation.*|warning: the compiler differs.*|  (The kernel|"
-                      r"You are using|was built by).*)\n", "", p.stdout + p.stderr, flags=re.M).strip()
-        if said:  # a warning is somebody's to mend
-            print(said, file=sys.stderr)
+        return re.sub(r"^(Skipping BTF generation.*|warning: the compiler differs.*|  (The kernel|"
+                      r"You are using|was built by).*)\n", "", p.stdout + p.stderr, flags=re.M)
 
 
 def chroot_of(version):

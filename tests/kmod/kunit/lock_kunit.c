@@ -6,8 +6,8 @@
  *   key      32 bytes, 1 to 32
  *   said     "heliograph seal", 5 as 8 bytes in big-endian, the command HEARTBEAT, TIMEOUT 0
  *
- * python3: hmac.new(bytes(range(1, 33)), b"heliograph seal" + (5).to_bytes(8, "big") + bytes([13]) +
- *          bytes([8, 0, 26, 0, 0, 0, 0, 0]), "sha256")
+ * python3: hmac.new(bytes(range(1, 33)), b"heliograph seal" + (5).to_bytes(8, "big") +
+ *                   bytes([13]) + bytes([8, 0, 26, 0, 0, 0, 0, 0]), "sha256")
  */
 #include "suites.h"
 

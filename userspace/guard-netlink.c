@@ -291,11 +291,22 @@ static bool is_listed(const char *list)
 	return found;
 }
 
+/* OpenWrt has all modules in one directory, and no list of them. */
+static bool is_there(void)
+{
+	char path[256];
+	struct utsname u;
+
+	uname(&u);
+	snprintf(path, sizeof(path), "/lib/modules/%s/heliograph.ko", u.release);
+	return !access(path, F_OK);
+}
+
 enum hg_module_state hg_module_state(void)
 {
 	if (is_listed("modules.builtin"))
 		return HG_MODULE_BUILTIN;
 	if (!access("/sys/module/heliograph", F_OK))
 		return HG_MODULE_LOADED;
-	return is_listed("modules.dep") ? HG_MODULE_THERE : HG_MODULE_NONE;
+	return is_listed("modules.dep") || is_there() ? HG_MODULE_THERE : HG_MODULE_NONE;
 }

@@ -270,12 +270,16 @@ def unloaded(tap, w):
            "probe finds that it is gone, and loads nothing", found)
     modules = "/lib/modules/" + os.uname().release
     os.makedirs(modules, exist_ok=True)
-    with open(modules + "/modules.dep", "w", encoding="ascii") as f:
-        f.write("kernel/veth.ko:\nextra/heliograph.ko:\n")
-    found = probe(w)
-    tap.ok(found["chosen"] == "module" and "not loaded" in
-           found["hosts"]["module"]["facts"]["module"]["text"],
-           "one that could be loaded is told apart", found)
+    for name, text in (("heliograph.ko", ""),
+                       ("modules.dep", "kernel/veth.ko:\nextra/heliograph.ko:\n")):
+        with open(f"{modules}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+        found = probe(w)
+        tap.ok(found["chosen"] == "module" and "not loaded" in
+               found["hosts"]["module"]["facts"]["module"]["text"],
+               f"one that could be loaded is told apart, by {name}", found)
+        if not text:
+            os.unlink(f"{modules}/{name}")
     p = guard("on", check=False)
     tap.ok(p.returncode == EXIT_FAILED and "modprobe heliograph" in p.stderr,
            "it cannot be loaded here: what to do is said", p.stderr)

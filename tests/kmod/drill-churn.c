@@ -11,6 +11,8 @@
 
 #include "../net/send.h"
 
+#define HANDS 4 /* processes that make namespaces */
+
 static int attach(struct channel *c)
 {
 	static struct message m;
@@ -23,6 +25,14 @@ static int failed(const char *what, unsigned long i, int ret, const char *senten
 {
 	printf("# %s, time %lu: %s %s\n", what, i, strerror(-ret), sentence);
 	return 1;
+}
+
+/* For who follows the console: there a round may take a second. */
+static void tell_progress(const char *what, unsigned long i)
+{
+	if (i && !(i % 100))
+		printf("# %lu %s\n", i, what);
+	fflush(stdout); /* what a child would write a second time */
 }
 
 static int load_once(const char *path, unsigned long i)
@@ -66,8 +76,10 @@ int drill_load(int argc, char **argv)
 	if (ret)
 		return failed("world", 0, ret, "");
 	pid = world_traffic_start();
-	for (i = 0; i < times && !bad; i++)
+	for (i = 0; i < times && !bad; i++) {
+		tell_progress("loads", i);
 		bad = load_once(argv[0], i);
+	}
 	world_traffic_stop(pid);
 	printf("%sok - load and unload under traffic: %lu times\n", bad ? "not " : "", i);
 	return bad;
@@ -104,17 +116,14 @@ static int namespace_once(unsigned long i)
 	return 0;
 }
 
-/* TIMES */
-int drill_namespaces(int argc, char **argv)
+/* Every HANDSth of them; the first is this one's. */
+static int namespaces_in_turn(unsigned long first, unsigned long times)
 {
-	unsigned long times, i, bad = 0;
+	for (unsigned long i = first; i < times; i += HANDS) {
+		int status = 1, pid;
 
-	if (argc != 1)
-		return 2;
-	times = strtoul(argv[0], NULL, 10);
-	for (i = 0; i < times && !bad; i++) {
-		int status = 1, pid = fork();
-
+		tell_progress("namespaces", i);
+		pid = fork();
 		if (!pid) {
 			status = namespace_once(i);
 			fflush(stdout);
@@ -122,9 +131,35 @@ int drill_namespaces(int argc, char **argv)
 		}
 		if (pid > 0)
 			waitpid(pid, &status, 0);
-		bad = status != 0;
+		if (status)
+			return 1;
 	}
-	printf("%sok - namespaces with a guard made and destroyed: %lu times\n", bad ? "not " : "",
-	       i);
+	return 0;
+}
+
+/* TIMES, by some processes at once: one comes while another goes. */
+int drill_namespaces(int argc, char **argv)
+{
+	unsigned long times, bad = 0;
+	int pids[HANDS];
+
+	if (argc != 1)
+		return 2;
+	times = strtoul(argv[0], NULL, 10);
+	fflush(stdout);
+	for (int i = 0; i < HANDS; i++) {
+		pids[i] = fork();
+		if (!pids[i])
+			_exit(namespaces_in_turn(i, times));
+	}
+	for (int i = 0; i < HANDS; i++) {
+		int status = 1;
+
+		if (pids[i] > 0)
+			waitpid(pids[i], &status, 0);
+		bad |= status != 0;
+	}
+	printf("%sok - namespaces with a guard made and destroyed: %lu times, %d at once\n",
+	       bad ? "not " : "", times, HANDS);
 	return bad;
 }

@@ -33,6 +33,11 @@ kernel_holds() {
 	cat /sys/kernel/debug/slab/*/alloc_traces |
 		awk '$2 ~ /^0x/ && / age=/ { n += $1 } END { print n + 0, "objects of nobody" }'
 } 2>/dev/null
+# The same after one of each: what the kernel itself keeps from the first time on is no loss.
+settled() {
+	drill load "$ko" 1 >/tmp/first || cat /tmp/first
+	kernel_holds | xargs
+}
 # The same as before, at once or when what goes in the background has gone.
 is_back() { # BEFORE NAME
 	for _ in $(seq 50); do
@@ -55,59 +60,92 @@ leaks() {
 	echo clear >/sys/kernel/debug/kmemleak
 }
 
-echo clear >/sys/kernel/debug/kmemleak
-insmod /t/heliograph_kunit.ko
-say $? "the suites load"
-dmesg | sed -n 's/^\[[^]]*\] //; s/^ *\(not \)\{0,1\}ok [0-9]* \(- \)\{0,1\}\(.*\)$/\1ok - kunit: \3/p' >/tmp/kunit
-cat /tmp/kunit
-grep -q '^not ok' /tmp/kunit && bad=1 && dmesg | grep -B 3 -A 12 'EXPECTATION\|ASSERTION' | sed 's/^/# /'
-[ "$(grep -c . /tmp/kunit)" -gt 15 ]
-say $? "the suites ran"
-rmmod heliograph_kunit
-say $? "the suites unload"
+suites() {
+	insmod /t/heliograph_kunit.ko
+	say $? "the suites load"
+	dmesg | sed -n 's/^\[[^]]*\] //; s/^ *\(not \)\{0,1\}ok [0-9]* \(- \)\{0,1\}\(.*\)$/\1ok - kunit: \3/p' >/tmp/kunit
+	cat /tmp/kunit
+	grep -q '^not ok' /tmp/kunit && bad=1 &&
+		dmesg | grep -B 3 -A 12 'EXPECTATION\|ASSERTION' | sed 's/^/# /'
+	[ "$(grep -c . /tmp/kunit)" -gt 15 ]
+	say $? "the suites ran"
+	rmmod heliograph_kunit
+	say $? "the suites unload"
+}
 
-drill load-nth "$ko" || bad=1
-leaks "loads that failed"
+failures() {
+	drill load-nth "$ko" || bad=1
+	leaks "loads that failed"
+	drill insmod "$ko" || bad=1
+	drill command-nth || bad=1
+	drill rmmod || bad=1
+	leaks "commands that failed"
+}
 
-drill insmod "$ko" || bad=1
-drill command-nth || bad=1
-drill fuzz "$seed" "$rounds" "$messages" || bad=1
-scapy=
-[ ! -e /t/scapy ] || scapy=/t/scapy
-# shellcheck disable=SC2086 # a word or none
-drill packets "$seed" "$frames" $scapy || bad=1
-drill rmmod || bad=1
-leaks "commands, messages and frames"
+hostile() {
+	drill insmod "$ko" || bad=1
+	drill fuzz "$seed" "$rounds" "$messages" || bad=1
+	scapy=
+	[ ! -e /t/scapy ] || scapy=/t/scapy
+	# shellcheck disable=SC2086 # a word or none
+	drill packets "$seed" "$frames" $scapy || bad=1
+	drill rmmod || bad=1
+	leaks "messages and frames"
+}
 
-# One of each first: what the kernel itself keeps from the first time on is no loss.
-drill load "$ko" 1 >/tmp/first || bad=1
-before=$(kernel_holds | xargs)
-drill insmod "$ko" || bad=1
-mkfifo /tmp/in
-drill hold </tmp/in >/tmp/hold &
-exec 3>/tmp/in
-until grep -q . /tmp/hold; do usleep 20000; done
-sed 's/^/# /' /tmp/hold
-told=$(sed -n 's/^memory //p' /tmp/hold) seen=$(held_vmalloc)
-# It tells of bytes, the kernel of pages, and what all processors have is not among these.
-[ "$seen" -gt $((told / 2)) ] && [ "$seen" -lt $((told * 2)) ] && [ "$(held_slab)" -gt 0 ]
-say $? "a guard holds $told bytes, of which $seen bytes of vmalloc and $(held_slab) objects are seen"
-exec 3>&-
-wait
-tail -n 1 /tmp/hold
-drill namespaces "$namespaces" || bad=1
-drill rmmod || bad=1
+# That what a guard holds is seen, or it would prove nothing that it is seen no more.
+held() {
+	mkfifo /tmp/in
+	drill hold </tmp/in >/tmp/hold &
+	exec 3>/tmp/in
+	until grep -q . /tmp/hold; do usleep 20000; done
+	sed 's/^/# /' /tmp/hold
+	told=$(sed -n 's/^memory //p' /tmp/hold) seen=$(held_vmalloc)
+	# It tells of bytes, the kernel of pages; what all processors have is not among these.
+	[ "$seen" -gt $((told / 2)) ] && [ "$seen" -lt $((told * 2)) ] && [ "$(held_slab)" -gt 0 ]
+	say $? "a guard holds $told bytes, of which $seen bytes of vmalloc and $(held_slab) objects are seen"
+	exec 3>&-
+	wait
+	tail -n 1 /tmp/hold
+}
+
+# While the module is there: without it the kernel has no names for its code.
 is_zero() { [ "$(held_vmalloc)" = 0 ] && [ "$(held_slab)" = 0 ]; }
-for _ in $(seq 50); do
-	is_zero && break
-	usleep 200000
+
+come_and_go() {
+	before=$(settled)
+	drill insmod "$ko" || bad=1
+	held
+	drill namespaces "$namespaces" || bad=1
+	for _ in $(seq 50); do
+		is_zero && break
+		usleep 200000
+	done
+	is_zero
+	say $? "memory is back to the byte: $(held_vmalloc) bytes of vmalloc, $(held_slab) objects"
+	drill rmmod || bad=1
+	is_back "$before" "the kernel holds after $namespaces namespaces"
+	leaks "namespaces"
+}
+
+load_and_unload() {
+	before=$(settled)
+	drill load "$ko" "$loads" || bad=1
+	is_back "$before" "the kernel holds after $loads loads"
+	leaks "loads"
+}
+
+echo clear >/sys/kernel/debug/kmemleak
+for part in ${parts:-suites failures hostile namespaces loads}; do
+	case $part in
+	suites) suites ;;
+	failures) failures ;;
+	hostile) hostile ;;
+	namespaces) come_and_go ;;
+	loads) load_and_unload ;;
+	*) say 1 "there is no part $part" ;;
+	esac
 done
-is_zero
-say $? "memory is back to the byte: $(held_vmalloc) bytes of vmalloc, $(held_slab) objects"
-is_back "$before" "the kernel holds after $namespaces namespaces"
-drill load "$ko" "$loads" || bad=1
-is_back "$before" "the kernel holds after $loads loads"
-leaks "namespaces and loads"
 # What the kernel complained of, with its traces; init names them again, for the verdict.
 dmesg | grep -v ADDRCONF | grep -A 40 -E 'BUG:|WARNING:|KASAN|UBSAN|suspicious RCU|Oops|INFO: task' |
 	head -n 300 | sed 's/^/# /'

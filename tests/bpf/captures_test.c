@@ -22,6 +22,7 @@
 #include "../../userspace/guard.h"
 #include "../core/native.h"
 
+#define TAKEN_MAX 2048 /* bytes; a longer frame was several segments */
 #define MOMENT_S 20    /* below every timeout of the configuration */
 #define SWEEP 500      /* packets between two sweeps of the maps */
 #define TUPLES 65536   /* per file; open addressing */
@@ -237,7 +238,7 @@ static int replay_file(struct replay *r, struct testrun *t, const char *path)
 	while (pcap_next_ex(pcap, &h, &bytes) == 1) {
 		static struct frame f;
 
-		if (h->len > FRAME_MAX || h->caplen < FRAME_LINK) {
+		if (h->len > TAKEN_MAX || h->caplen < FRAME_LINK) {
 			r->too_long++;
 			continue;
 		}

@@ -32,6 +32,7 @@
 #define FLOWS_MANY 65536
 #define PACKETS_MANY 45000
 #define SAN_PACKETS 12000
+#define TAKEN_MAX 2048 /* bytes; a longer frame was several segments */
 
 #define SWEEP 2000 /* packets between two sweeps of the maps */
 #define GAP_S 7500 /* of silence; longer ones are cut: nothing is older than this */
@@ -296,7 +297,7 @@ static void replay_packet(struct replay *r, const struct hg_capture_packet *in)
 	struct hg_packet p;
 	int reason, theirs;
 
-	if (length > FRAME_MAX || in->frame.wire > FRAME_MAX || length < FRAME_LINK)
+	if (length > TAKEN_MAX || in->frame.wire > TAKEN_MAX || length < FRAME_LINK)
 		return;
 	memset(&f, 0, sizeof(f));
 	memcpy(f.data, in->frame.data, length);

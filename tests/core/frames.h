@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include "../../include/uapi/heliograph.h"
 
-#define FRAME_MAX 2048
+#define FRAME_MAX 3072
 
 struct frame {
 	uint8_t room[2] __attribute__((aligned(4))); /* so that the network header is aligned */

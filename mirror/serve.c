@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <event2/event.h>
 #include "../lib/log.h"
 #include "../lib/pg.h"
@@ -21,6 +22,7 @@
 #define DRAIN_S 10 /* what is under way at SIGTERM gets this long; statements end sooner */
 #define DRAIN_POLL_MS 20
 #define PRUNE_S 600
+#define FILES_BESIDE 64 /* listeners, log, event loop, libraries */
 
 struct server {
 	const struct hg_mirror_conf *conf;
@@ -132,6 +134,31 @@ static int open_tls(struct server *v)
 	return HG_EXIT_CONFIG;
 }
 
+/*
+ * So many connections as the configuration allows need their descriptors: who runs out of them can
+ * neither take a connection nor be rid of it, and its listener spins.
+ */
+static int open_files(const struct hg_mirror_conf *c)
+{
+	const rlim_t need = c->sync.connections + c->http.connections + c->database.connections +
+			    FILES_BESIDE;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= need)
+		return HG_EXIT_OK;
+	limit.rlim_cur = need;
+	if (limit.rlim_max < need)
+		limit.rlim_max = need; /* only with CAP_SYS_RESOURCE */
+	if (!setrlimit(RLIMIT_NOFILE, &limit))
+		return HG_EXIT_OK;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	hg_error("serve: [sync] connections = %llu and [http] connections = %llu need %llu open "
+		 "files, and the limit is %llu; lower them, or raise LimitNOFILE= (ulimit -Hn)",
+		 (unsigned long long)c->sync.connections, (unsigned long long)c->http.connections,
+		 (unsigned long long)need, (unsigned long long)limit.rlim_max);
+	return HG_EXIT_CONFIG;
+}
+
 static int open_listeners(struct server *v)
 {
 	const struct hg_mirror_conf *c = v->conf;
@@ -168,7 +195,9 @@ static int open_all(struct server *v)
 	int rc;
 
 	v->base = event_base_new();
-	rc = v->base ? open_tls(v) : HG_EXIT_FAILED;
+	rc = v->base ? open_files(c) : HG_EXIT_FAILED;
+	if (!rc)
+		rc = open_tls(v);
 	if (!rc)
 		rc = open_events(v);
 	if (rc)

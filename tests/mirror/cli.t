@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The command line: what it makes, what it refuses and how it says so."""
-import json, os, shutil, subprocess, sys
+import json, os, resource, shutil, subprocess, sys
 sys.path.insert(0, os.path.dirname(__file__))
 from pgworld import BUILD, TOP, equal, ok, done, wait_for
 from world import MODEL, World
@@ -176,10 +176,17 @@ with open(w.conf) as f, open(conf, "w") as g:
 fails(1, 'run "heliograph-mirror migrate"?', "device", "list", conf=conf)
 w.pg.sql("INSERT INTO heliograph.audit (device_id, seq, who, what, name, happened_at) "
          "SELECT 'older', n, 'app', 'write', 'x', now() - n * interval '1 d' FROM generate_series(364, 366) n")
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 w.serve()
+equal(resource.prlimit(w.proc.pid, resource.RLIMIT_NOFILE)[0], 10000 + 1000 + 8 + 64,
+      "the server allows itself a file for each connection it may have")
 ok(wait_for(lambda: w.pg.sql("SELECT string_agg(seq::text, ' ') FROM heliograph.audit WHERE device_id = 'older'") == "364",
             "the audit to be pruned"), "the server prunes by [keep], as soon as it runs")
 fails(1, "cannot listen", "serve")
+few = subprocess.run(["prlimit", "--nofile=300:300", "setpriv", "--bounding-set", "-sys_resource",
+                      BUILD + "/heliograph-mirror", "-c", w.conf, "serve"], capture_output=True, text=True)
+ok(few.returncode == 3 and "need 11072 open files, and the limit is 300" in few.stderr,
+   "and does not start where it may not have them", few.stderr)
 os.chmod(w.dir + "/ca/mirror.key", 0o644)
 fails(3, "chmod 600", "serve")
 equal(w.stop(), 0, "the mirror ends on SIGTERM")

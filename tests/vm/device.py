@@ -103,6 +103,6 @@ def closed(console):
     splats = [s for s in said if s.startswith("splat")]
     usual = ("taints kernel", "tainting kernel", "link becomes ready", "renamed from", "random:",
              "entered promiscuous", "left promiscuous", "interrupt took", "link up", "RT throttling",
-             "usb 1-1", "cdc_ether")
+             "usb 1-1", "hub 1-1", "cdc_ether", "spurious 8259A interrupt")
     loud = [s for s in said if s.startswith("log: ") and not any(u in s for u in usual)]
     return splats, loud

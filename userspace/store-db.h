@@ -6,7 +6,7 @@
 #include <sqlite3.h>
 #include "store.h"
 
-#define HG_STORE_STATEMENTS 32
+#define HG_STORE_STATEMENTS 64
 
 struct hg_store {
 	sqlite3 *db;
@@ -39,6 +39,17 @@ int hg_db_step(struct hg_store *s, sqlite3_stmt *stmt);
 
 /* Keeps SQLite's message and returns its -errno. */
 int hg_db_fail(struct hg_store *s, int rc);
+
+/* Runs statements that return nothing of interest. */
+int hg_db_exec(struct hg_store *s, const char *sql);
+
+/*
+ * Refuses, with -EUCLEAN and before anything is written, a file that is damaged, of another
+ * program or of a newer version than is known here. *version: its schema, 0 for a new file.
+ */
+int hg_db_check(struct hg_store *s, int *version);
+/* Brings a file of an older schema to the newest, step by step, each whole or not at all. */
+int hg_db_migrate(struct hg_store *s, int version);
 
 int hg_db_begin(struct hg_store *s);
 /* Commits if ret is 0, else rolls back; in both cases nothing stays open. Returns the outcome. */

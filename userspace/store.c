@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The store as a file: opening, schema, transactions, counters. Properties are in
- * store-property.c, the journal and the taking of responses in store-journal.c, what it knows of
- * profiles in store-profile.c.
+ * The store as a file: opening, transactions, counters. Its tables are in store-schema.c,
+ * properties in store-property.c, the journal and the taking of responses in store-journal.c, what
+ * it knows of profiles in store-profile.c.
  *
  * The rollback journal is kept between transactions (PERSIST): its end is made durable by a
  * write and a sync of that file, not by an unlink, which a power cut can undo; and while the disk
@@ -22,60 +22,11 @@
 #include <sys/stat.h>
 #include "store-db.h"
 
-#define APPLICATION_ID 0x48475354 /* "HGST" */
 #define PAGE_SIZE 4096
 #define BUSY_MS 1000 /* for a person who reads the file with other tools */
 #define JOURNAL_KEPT (64 << 10)
 /* A power cut wastes at most one block; idle devices need a write once per block. */
 #define COUNTER_BLOCK 1024
-
-static const char *const migrations[] = {
-	"CREATE TABLE state ("
-	" one INTEGER PRIMARY KEY CHECK (one = 1),"
-	" epoch BLOB NOT NULL CHECK (length(epoch) = 16),"
-	" change_seq INTEGER NOT NULL DEFAULT 0,"
-	" change_acked INTEGER NOT NULL DEFAULT 0,"
-	" mirror_epoch BLOB CHECK (length(mirror_epoch) = 16),"
-	" mirror_cursor INTEGER NOT NULL DEFAULT 0,"
-	" command_cursor INTEGER NOT NULL DEFAULT 0,"
-	" session_limit INTEGER NOT NULL DEFAULT 0," /* highest number that may have been used */
-	" alarm_limit INTEGER NOT NULL DEFAULT 0"
-	") STRICT;"
-	"INSERT INTO state (one, epoch) VALUES (1, randomblob(16));"
-	"CREATE TABLE property ("
-	" name TEXT PRIMARY KEY,"
-	" owner INTEGER NOT NULL CHECK (owner IN (0, 1)),"
-	" value BLOB,"		 /* CBOR; NULL: removed, and the mirror is yet to be told */
-	" seq INTEGER NOT NULL," /* 0: of a former epoch of the mirror, not confirmed yet */
-	" time_ms INTEGER NOT NULL"
-	") STRICT;"
-	"CREATE INDEX property_seq ON property (owner, seq);"
-	"CREATE TABLE command ("
-	" seq INTEGER PRIMARY KEY,"
-	" action TEXT NOT NULL,"
-	" input BLOB,"
-	" execute_within_ms INTEGER NOT NULL,"
-	" repeatable INTEGER NOT NULL,"
-	" state INTEGER NOT NULL,"
-	" told INTEGER NOT NULL," /* the last state that the mirror knows of */
-	" received_ms INTEGER NOT NULL,"
-	" received_up_ms INTEGER NOT NULL," /* uptime, of the boot that `boot` names */
-	" boot TEXT NOT NULL,"
-	" exit_status INTEGER NOT NULL DEFAULT 0,"
-	" output BLOB,"
-	" detail TEXT"
-	") STRICT;",
-	/* The last signed profile that was taken, by what it is for. */
-	"CREATE TABLE profile ("
-	" used INTEGER PRIMARY KEY," /* grows with each that is new */
-	" model TEXT NOT NULL,"
-	" firmware TEXT NOT NULL,"
-	" serial INTEGER NOT NULL,"
-	" UNIQUE (model, firmware)"
-	") STRICT;",
-};
-
-#define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 int hg_db_fail(struct hg_store *s, int rc)
 {
@@ -153,7 +104,7 @@ int hg_db_run(struct hg_store *s, sqlite3_stmt *stmt)
 	return ret < 0 ? ret : 0;
 }
 
-static int exec(struct hg_store *s, const char *sql)
+int hg_db_exec(struct hg_store *s, const char *sql)
 {
 	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
@@ -162,13 +113,13 @@ static int exec(struct hg_store *s, const char *sql)
 
 int hg_db_begin(struct hg_store *s)
 {
-	return exec(s, "BEGIN IMMEDIATE");
+	return hg_db_exec(s, "BEGIN IMMEDIATE");
 }
 
 int hg_db_end(struct hg_store *s, int ret)
 {
 	if (!ret)
-		ret = exec(s, "COMMIT");
+		ret = hg_db_exec(s, "COMMIT");
 	if (!sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	return ret;
@@ -199,21 +150,6 @@ struct hg_slice hg_db_column(sqlite3_stmt *stmt, int i)
 	return hg_slice_of(ptr, sqlite3_column_bytes(stmt, i));
 }
 
-static int pragma_int(struct hg_store *s, const char *sql, int *value)
-{
-	sqlite3_stmt *stmt;
-	int rc;
-
-	rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
-	if (rc != SQLITE_OK)
-		return hg_db_fail(s, rc);
-	rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
-		*value = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_ROW ? 0 : hg_db_fail(s, rc);
-}
-
 static int configure(struct hg_store *s, uint64_t size_max)
 {
 	char sql[320];
@@ -226,59 +162,7 @@ static int configure(struct hg_store *s, uint64_t size_max)
 		"PRAGMA journal_size_limit = %d; PRAGMA max_page_count = %llu;"
 		"PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON",
 		PAGE_SIZE, JOURNAL_KEPT, (unsigned long long)(size_max / PAGE_SIZE));
-	return exec(s, sql);
-}
-
-/* Refuses what is not ours before anything is written to it. */
-static int check(struct hg_store *s, int *version)
-{
-	int id = 0, objects = 0, bad = 0, ret;
-
-	ret = pragma_int(s, "PRAGMA application_id", &id);
-	if (!ret)
-		ret = pragma_int(s, "PRAGMA user_version", version);
-	if (!ret)
-		ret = pragma_int(s, "SELECT count(*) FROM sqlite_schema", &objects);
-	if (ret)
-		return ret;
-	if ((objects || *version || id) && id != APPLICATION_ID) {
-		snprintf(s->error, sizeof(s->error), "store: a database of another program");
-		return -EUCLEAN;
-	}
-	if (*version > VERSION) {
-		snprintf(s->error, sizeof(s->error),
-			 "store: made by a newer version (schema %d, this program knows %d)",
-			 *version, VERSION);
-		return -EUCLEAN;
-	}
-	ret = pragma_int(s, "SELECT count(*) FROM pragma_quick_check(1) WHERE quick_check <> 'ok'",
-			 &bad);
-	if (!ret && bad) {
-		snprintf(s->error, sizeof(s->error), "store: damaged");
-		return -EUCLEAN;
-	}
-	return ret;
-}
-
-static int migrate(struct hg_store *s, int version)
-{
-	char sql[96];
-	int ret = 0;
-
-	for (; !ret && version < VERSION; version++) {
-		ret = hg_db_begin(s);
-		if (ret)
-			break;
-		ret = exec(s, migrations[version]);
-		if (!ret) {
-			snprintf(sql, sizeof(sql),
-				 "PRAGMA application_id = %d; PRAGMA user_version = %d",
-				 APPLICATION_ID, version + 1);
-			ret = exec(s, sql);
-		}
-		ret = hg_db_end(s, ret);
-	}
-	return ret;
+	return hg_db_exec(s, sql);
 }
 
 static int load_state(struct hg_store *s)
@@ -373,11 +257,11 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 	if (ret != SQLITE_OK)
 		ret = hg_db_fail(s, ret);
 	if (!ret)
-		ret = check(s, &version);
+		ret = hg_db_check(s, &version);
 	if (!ret)
 		ret = configure(s, options->size_max);
 	if (!ret)
-		ret = migrate(s, version);
+		ret = hg_db_migrate(s, version);
 	if (!ret)
 		ret = load_state(s);
 	if (!ret && chmod(path, 0600))

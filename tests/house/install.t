@@ -22,7 +22,7 @@ want=$(
 	cd "$top" || exit
 	for p in sbin/heliographd sbin/heliograph-mirror sbin/heliograph-collector bin/heliograph; do echo "755 usr/$p"; done
 	for f in ebpf/*.bpf.c; do echo "644 usr/lib/bpf/$(basename "${f%.c}").o"; done
-	for f in mirror/sql/*.sql collector/sql/*.sql; do echo "644 usr/share/heliograph/$f"; done
+	for f in mirror/sql/*.sql mirror/sql/functions/*.sql collector/sql/*.sql; do echo "644 usr/share/heliograph/$f"; done
 	for f in docs/man/*; do echo "644 usr/share/man/man${f##*.}/$(basename "$f")"; done
 	for f in package/*.conf; do
 		echo "644 usr/share/heliograph/examples/$(basename "$f")"

@@ -145,6 +145,28 @@ with open(w.conf) as f, open(conf, "w") as g:
 two = [subprocess.Popen([BUILD + "/heliograph-mirror", "-c", conf, "migrate"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
 outs = [p.communicate()[0] for p in two]
 equal(([p.returncode for p in two], sum(o.count("applied") for o in outs)), ([0, 0], len(os.listdir(migrations))), "two at once: each file is applied once")
+# Functions are made anew when a file of theirs changed; what others put beside them stays.
+values = migrations + "/functions/1-values.sql"
+with open(values) as f:
+    before = f.read()
+def functions(text):
+    with open(values, "w") as f:
+        f.write(text)
+def migrate():
+    return subprocess.run([BUILD + "/heliograph-mirror", "-c", conf, "migrate"], capture_output=True, text=True).stdout
+w.pg.sql("CREATE VIEW other.mine AS SELECT 1 AS one; CREATE FUNCTION other.stranger() RETURNS int LANGUAGE sql AS 'SELECT 2'")
+functions(before + "\nCREATE FUNCTION extra() RETURNS int LANGUAGE sql AS 'SELECT 3';\n")
+equal(migrate(), "applied functions\n", "a changed file of functions is applied")
+equal(w.pg.sql("SELECT other.extra() + other.stranger() + one FROM other.mine"), "6", "beside what others made")
+functions(before + "\nCREATE FUNCTION extra() RETURNS int LANGUAGE sql AS 'SELECT 4';\nCREATE TABBLE x;\n")
+fails(1, f"{values}:{before.count(chr(10)) + 3}: ERROR:  syntax error at or near", "migrate", conf=conf)
+equal(w.pg.sql("SELECT other.extra()"), "3", "and one that fails changes nothing")
+functions(before)
+w.pg.sql("CREATE VIEW other.needs AS SELECT other.extra()")
+fails(1, "view needs depends on function extra()", "migrate", conf=conf)
+w.pg.sql("DROP VIEW other.needs")
+equal((migrate(), migrate(), w.pg.sql("SELECT to_regproc('other.extra') IS NULL")),
+      ("applied functions\n", "", "t"), "what a file makes no more is gone")
 with open(migrations + "/9000-bad.sql", "w") as f:
     f.write("CREATE TABLE half (a int);\n\nCREATE TABBLE x;\n")
 fails(1, '9000-bad.sql:3: ERROR:  syntax error at or near "TABBLE"', "migrate", conf=conf)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """
 What docs/model/sync.pml found, at the mirror itself: requests of another time or of another device
-are not believed. Each case failed before mirror/sql/0008-epochs.sql.
+are not believed. Each case failed before mirror/sql/0003-epochs.sql.
 """
 import os, sys
 sys.path.insert(0, os.path.dirname(__file__))

@@ -7,18 +7,45 @@ BEGIN
 	RAISE EXCEPTION '%', p_message USING ERRCODE = 'HG001';
 END $$;
 
--- "PT10M", "90 s", ... as Thing Models write durations; NULL stays NULL.
+-- "PT10M", "90 s", ... as Thing Models write durations; NULL stays NULL. What the wire carries in milliseconds
+-- has 31 bits for them.
 CREATE FUNCTION model_interval(p_value jsonb, p_at text) RETURNS interval
 LANGUAGE plpgsql AS $$
+DECLARE
+	most interval := CASE WHEN p_at LIKE '%/hg:deliverWithin' THEN interval '10 years' ELSE interval '24 days' END;
+	v interval;
 BEGIN
 	IF p_value IS NULL THEN
 		RETURN NULL;
 	ELSIF jsonb_typeof(p_value) = 'number' THEN
-		RETURN make_interval(secs => (p_value#>>'{}')::double precision);
+		v := make_interval(secs => (p_value#>>'{}')::double precision);
+	ELSE
+		v := (p_value#>>'{}')::interval;
 	END IF;
-	RETURN (p_value#>>'{}')::interval;
-EXCEPTION WHEN invalid_datetime_format OR interval_field_overflow OR datetime_field_overflow THEN
+	IF v < interval '0' OR v > most THEN
+		PERFORM admin_fail(format('%s: %s is out of range; at most %s', p_at, p_value, most));
+	END IF;
+	RETURN v;
+EXCEPTION WHEN invalid_datetime_format OR interval_field_overflow OR datetime_field_overflow
+		OR numeric_value_out_of_range THEN
 	PERFORM admin_fail(format('%s: %s is not a duration; write seconds or "PT10M"', p_at, p_value));
+END $$;
+
+-- The members of a part of a Thing Model; none if it is not there.
+CREATE FUNCTION model_part(p_file jsonb, p_part text) RETURNS TABLE (key text, value jsonb)
+LANGUAGE plpgsql AS $$
+DECLARE
+	part jsonb := coalesce(p_file->p_part, '{}');
+	bad text;
+BEGIN
+	IF jsonb_typeof(part) <> 'object' THEN
+		PERFORM admin_fail(format('/%s: must be an object', p_part));
+	END IF;
+	SELECT min(e.key) INTO bad FROM jsonb_each(part) e WHERE jsonb_typeof(e.value) <> 'object';
+	IF bad IS NOT NULL THEN
+		PERFORM admin_fail(format('/%s/%s: must be an object', p_part, bad));
+	END IF;
+	RETURN QUERY SELECT * FROM jsonb_each(part);
 END $$;
 
 CREATE FUNCTION model_name_check(p_kind text, p_name text) RETURNS void
@@ -88,28 +115,28 @@ CREATE FUNCTION admin_model_add(p_file jsonb) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
 	m text := p_file->>'hg:model';
+	unknown text;
 BEGIN
 	IF jsonb_typeof(p_file) <> 'object' OR NOT coalesce(p_file->'@type' @> '"tm:ThingModel"', false) THEN
 		PERFORM admin_fail('/@type: must be "tm:ThingModel"');
 	ELSIF m IS NULL OR m !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$' THEN
 		PERFORM admin_fail('/hg:model: the name of the model, 1 to 32 of A-Z a-z 0-9 . _ -');
-	ELSIF EXISTS (SELECT FROM jsonb_object_keys(p_file) k WHERE k NOT IN ('@context', '@type', 'title', 'titles',
-			'description', 'descriptions', 'support', 'version', 'links', 'tm:required', 'properties',
-			'actions', 'events') AND k NOT LIKE 'hg:%') THEN
-		PERFORM admin_fail(format('/%s: this mirror does not know what to do with it', (SELECT min(k)
-			FROM jsonb_object_keys(p_file) k WHERE k NOT IN ('@context', '@type', 'title', 'titles',
-			'description', 'descriptions', 'support', 'version', 'links', 'tm:required', 'properties',
-			'actions', 'events') AND k NOT LIKE 'hg:%')));
+	END IF;
+	SELECT min(k) INTO unknown FROM jsonb_object_keys(p_file) k WHERE k NOT IN ('@context', '@type', 'title', 'titles',
+		'description', 'descriptions', 'support', 'version', 'links', 'tm:required', 'properties',
+		'actions', 'events') AND k NOT LIKE 'hg:%';
+	IF unknown IS NOT NULL THEN
+		PERFORM admin_fail(format('/%s: this mirror does not know what to do with it', unknown));
 	END IF;
 	INSERT INTO model (model, thing_model, interval_ms)
 	VALUES (m, p_file, coalesce(extract(epoch FROM model_interval(p_file->'hg:interval', '/hg:interval'))
 				    * 1000, 0)::integer)
 	ON CONFLICT (model) DO UPDATE SET thing_model = excluded.thing_model,
 		interval_ms = excluded.interval_ms, loaded_at = now();
-	DELETE FROM model_property WHERE model = m AND NOT coalesce(p_file->'properties', '{}') ? name;
-	DELETE FROM model_action WHERE model = m AND NOT coalesce(p_file->'actions', '{}') ? name;
-	PERFORM model_add_property(m, key, value) FROM jsonb_each(coalesce(p_file->'properties', '{}'));
-	PERFORM model_add_action(m, key, value) FROM jsonb_each(coalesce(p_file->'actions', '{}'));
+	DELETE FROM model_property WHERE model = m AND name NOT IN (SELECT key FROM model_part(p_file, 'properties'));
+	DELETE FROM model_action WHERE model = m AND name NOT IN (SELECT key FROM model_part(p_file, 'actions'));
+	PERFORM model_add_property(m, key, value) FROM model_part(p_file, 'properties');
+	PERFORM model_add_action(m, key, value) FROM model_part(p_file, 'actions');
 	RETURN m;
 END $$;
 
@@ -128,6 +155,7 @@ BEGIN
 	PERFORM audit_add(p_device, session_user, 'device add', p_device, jsonb_build_object('model', p_model));
 END $$;
 
+-- A revoked device is not heard again: what it took ends here.
 CREATE FUNCTION admin_device_revoke(p_device text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -137,13 +165,15 @@ BEGIN
 		PERFORM admin_fail(format('no device %s', p_device));
 	END IF;
 	UPDATE device_certificate SET revoked_at = now() WHERE device_id = p_device AND revoked_at IS NULL;
-	PERFORM command_end(p_device, seq, 'cancelled', 'the device was revoked') FROM command
-	WHERE device_id = p_device AND state = 'queued';
+	PERFORM command_end(p_device, seq, CASE state WHEN 'queued' THEN 'cancelled' ELSE 'unknown' END,
+			    'the device was revoked')
+	FROM command WHERE device_id = p_device AND state IN ('queued', 'leased', 'received', 'executing');
 	PERFORM outbox_add(p_device, 'device', 'revoked', NULL);
 	PERFORM audit_add(p_device, session_user, 'device revoke', p_device, NULL);
 END $$;
 
--- Ends a quarantine. Whichever device synchronises next is taken for the true one.
+-- Ends a quarantine. Whichever device synchronises next is taken for the true one. The other one may have
+-- said and taken anything under the same numbers: a new epoch makes the true one say and hear all again.
 CREATE FUNCTION admin_device_release(p_device text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -153,7 +183,9 @@ BEGIN
 		PERFORM admin_fail(format('device %s is not in quarantine', p_device));
 	END IF;
 	DELETE FROM device_epoch WHERE device_id = p_device;
-	UPDATE device_sync SET session = 0, round = -1 WHERE device_id = p_device;
+	UPDATE device_sync SET session = 0, round = -1, session_at = clock_timestamp(), device_cursor = 0,
+		mirror_epoch = uuid_send(gen_random_uuid()), unconfirmed = sync_doubt(p_device) OR unconfirmed
+	WHERE device_id = p_device;
 	PERFORM outbox_add(p_device, 'device', 'released', NULL);
 	PERFORM audit_add(p_device, session_user, 'device release', p_device, NULL);
 END $$;
@@ -222,11 +254,13 @@ $$;
 
 -- Forgets what nobody needs any more, a bounded part at a time, so that no statement takes too long.
 -- Returns how many rows that were; called by the server now and then, until it is 0.
-CREATE FUNCTION prune(p_outbox interval, p_commands interval) RETURNS bigint
+CREATE FUNCTION prune(p_outbox interval, p_commands interval, p_audit interval) RETURNS bigint
 LANGUAGE sql AS $$
 	WITH o AS (DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox
 			WHERE happened_at < now() - p_outbox LIMIT 10000)) RETURNING 1),
 	     c AS (DELETE FROM command WHERE ctid = ANY (ARRAY(SELECT ctid FROM command
-			WHERE ended_at < now() - p_commands LIMIT 10000)) RETURNING 1)
-	SELECT (SELECT count(*) FROM o) + (SELECT count(*) FROM c)
+			WHERE ended_at < now() - p_commands LIMIT 10000)) RETURNING 1),
+	     a AS (DELETE FROM audit WHERE ctid = ANY (ARRAY(SELECT ctid FROM audit
+			WHERE happened_at < now() - p_audit LIMIT 10000)) RETURNING 1)
+	SELECT (SELECT count(*) FROM o) + (SELECT count(*) FROM c) + (SELECT count(*) FROM a)
 $$;

@@ -7,75 +7,25 @@ CREATE TYPE sync_reply AS (
 	time_ms bigint, interval_ms integer, changes jsonb, commands jsonb
 );
 
--- How far a command has come; it only ever moves up.
-CREATE FUNCTION command_rank(p_state text) RETURNS integer
-LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE p_state WHEN 'queued' THEN 0 WHEN 'leased' THEN 1 WHEN 'received' THEN 2
-		WHEN 'executing' THEN 3 ELSE 4 END
-$$;
-
-CREATE FUNCTION outbox_add(p_device text, p_kind text, p_name text, p_data jsonb) RETURNS void
-LANGUAGE sql AS $$
-	WITH n AS (UPDATE device_sync SET event_seq = event_seq + 1 WHERE device_id = p_device
-		   RETURNING event_seq)
-	INSERT INTO outbox (device_id, seq, kind, name, data)
-	SELECT p_device, n.event_seq, p_kind, p_name, p_data FROM n
-$$;
-
-CREATE FUNCTION audit_add(p_device text, p_who text, p_what text, p_name text, p_data jsonb) RETURNS void
-LANGUAGE sql AS $$
-	WITH n AS (UPDATE device_sync SET audit_seq = audit_seq + 1 WHERE device_id = p_device
-		   RETURNING audit_seq)
-	INSERT INTO audit (device_id, seq, who, what, name, data)
-	SELECT p_device, n.audit_seq, p_who, p_what, p_name, p_data FROM n
-$$;
-
--- Whether a token holds a right on a device now.
-CREATE FUNCTION token_may(p_token bigint, p_access text, p_device text, p_model text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM token t JOIN token_grant g USING (token_id)
-		WHERE t.token_id = p_token AND t.revoked_at IS NULL AND coalesce(t.expires_at > now(), true)
-		  AND g.access = p_access
-		  AND coalesce(g.device_id = p_device, g.model = p_model, true))
-$$;
-
-CREATE FUNCTION command_end(p_device text, p_seq bigint, p_state text, p_detail text) RETURNS void
-LANGUAGE sql AS $$
-	UPDATE command SET state = p_state, detail = p_detail, ended_at = now()
-	WHERE device_id = p_device AND seq = p_seq;
-	SELECT outbox_add(p_device, 'command', p_seq::text, jsonb_build_object('state', p_state))
-$$;
-
--- Commands of which nobody can tell any more whether they ran: ended as unknown, or, where running
--- twice does no harm, queued again.
-CREATE FUNCTION commands_lost(p_device text, p_from bigint, p_to bigint, p_states text[], p_why text)
-RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-	UPDATE command SET state = 'queued'
-	WHERE device_id = p_device AND seq > p_from AND seq <= p_to AND state = ANY (p_states) AND repeatable
-	  AND state IN ('leased', 'received', 'executing');
-	PERFORM command_end(p_device, c.seq, 'unknown', p_why) FROM command c
-	WHERE c.device_id = p_device AND c.seq > p_from AND c.seq <= p_to AND c.state = ANY (p_states)
-	  AND NOT c.repeatable;
-END $$;
-
 -- Judges epoch, session and round. Returns 0 (go on), 5 (quarantined now) or 6 (too late: superseded).
--- p_age_ms: since this connection was accepted.
+-- p_age_ms: since this connection was accepted. Too late is what comes on a connection that was accepted before
+-- the newest session was heard of, or before a release (session 0), and is not newer: the device gave it up. So is
+-- what has another epoch, for a device that lost its store may have a request under way yet.
 CREATE FUNCTION sync_admit(s device_sync, p_epoch bytea, p_session bigint, p_round integer, p_age_ms integer)
 RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
 	why text;
 BEGIN
-	IF s.device_epoch = p_epoch THEN
+	-- Its age counts from when the statement began: it may have waited for the row since.
+	IF s.session_at > statement_timestamp() - p_age_ms * interval '1 ms' AND s.session_at <= clock_timestamp()
+	   AND (s.device_epoch IS DISTINCT FROM p_epoch OR p_session < s.session OR s.session = 0) THEN
+		RETURN 6;
+	ELSIF s.device_epoch = p_epoch THEN
 		IF p_session > s.session OR (p_session = s.session AND p_round > s.round) THEN
 			RETURN 0;
-		-- The device gave this connection up and opened the next, which was heard first.
-		ELSIF p_session < s.session AND s.session_at > statement_timestamp() - p_age_ms * interval '1 ms' THEN
-			RETURN 6;
 		END IF;
-	why := format('session %s.%s after %s.%s of the same store: two devices use one identity',
+		why := format('session %s.%s after %s.%s of the same store: two devices use one identity',
 			      p_session, p_round, s.session, s.round);
 	ELSIF EXISTS (SELECT FROM device_epoch WHERE device_id = s.device_id AND epoch = p_epoch) THEN
 		why := 'a store that had been replaced came back: two devices use one identity';
@@ -224,6 +174,35 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- The device will say all that it owns again, as its numbers or ours begin anew. What it does not say
+-- then, it does not have: sync_settle() takes that away.
+CREATE FUNCTION sync_doubt(p_device text) RETURNS boolean
+LANGUAGE sql AS $$
+	WITH u AS (UPDATE property SET seq = 0 WHERE device_id = p_device AND owner = 'device' AND value IS NOT NULL
+		   RETURNING 1)
+	SELECT EXISTS (SELECT FROM u)
+$$;
+
+CREATE FUNCTION sync_settle(p_device text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	p record;
+BEGIN
+	FOR p IN UPDATE property SET value = NULL, made_ms = 0, changed_at = now(), version = version + 1
+			WHERE device_id = p_device AND owner = 'device' AND seq = 0 AND value IS NOT NULL
+			RETURNING name LOOP
+		PERFORM outbox_add(p_device, 'property', p.name, NULL);
+	END LOOP;
+	UPDATE device_sync SET unconfirmed = false WHERE device_id = p_device;
+END $$;
+
+-- Whether commands up to the cursor are still queued: the device holds what was never sent to it, so
+-- this database is an older copy, or numbers were given twice.
+CREATE FUNCTION command_never_sent(p_device text, p_cursor bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+	SELECT EXISTS (SELECT FROM command WHERE device_id = p_device AND seq <= p_cursor AND state = 'queued')
+$$;
+
 -- What the device's command cursor says about commands sent before. When the mirror lost data, the device
 -- drops what it has not begun, and whatever is numbered up to its cursor may have run.
 CREATE FUNCTION sync_command_cursor(s device_sync, p_cursor bigint, p_mirror_lost boolean) RETURNS void
@@ -232,6 +211,9 @@ BEGIN
 	IF p_mirror_lost THEN
 		PERFORM commands_lost(s.device_id, 0, p_cursor, '{queued,leased,received,executing}',
 				      'the mirror lost its record of what the device took');
+		-- Another device had taken them, which was removed, or a later state of this one.
+		PERFORM commands_lost(s.device_id, p_cursor, s.command_seq, '{received,executing}',
+				      'the device went back behind it');
 		RETURN;
 	END IF;
 	UPDATE command SET state = 'received' WHERE device_id = s.device_id AND seq <= p_cursor AND state = 'leased';
@@ -241,11 +223,13 @@ BEGIN
 	END IF;
 END $$;
 
--- s as it is after this request's epochs and cursors are accounted for; not yet stored.
+-- s as it is after this request's epochs and cursors are accounted for; not yet stored, but for unconfirmed.
 CREATE FUNCTION sync_begin(INOUT s device_sync, p_epoch bytea, p_session bigint, p_round integer,
-			   p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
-			   OUT mirror_lost boolean)
+				      p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
+				      OUT mirror_lost boolean)
 LANGUAGE plpgsql AS $$
+DECLARE
+	anew boolean := s.device_epoch IS NOT NULL AND s.device_epoch <> p_epoch;
 BEGIN
 	IF s.device_epoch IS DISTINCT FROM p_epoch THEN
 		PERFORM sync_new_epoch(s, p_epoch);
@@ -261,7 +245,9 @@ BEGIN
 	s.session := p_session;
 	s.round := p_round;
 	-- Numbers we never gave: this database is an older one. A new epoch tells every side.
-	IF p_mirror_cursor > s.mirror_seq OR p_command_cursor > s.command_seq THEN
+	IF p_mirror_cursor > s.mirror_seq OR p_command_cursor > s.command_seq OR
+	   (p_command_cursor > s.command_cursor AND p_mirror_epoch = s.mirror_epoch
+	    AND command_never_sent(s.device_id, p_command_cursor)) THEN
 		s.mirror_seq := greatest(s.mirror_seq, p_mirror_cursor);
 		s.command_seq := greatest(s.command_seq, p_command_cursor);
 		IF s.mirror_epoch = p_mirror_epoch THEN
@@ -271,6 +257,14 @@ BEGIN
 	mirror_lost := p_mirror_epoch <> '' AND p_mirror_epoch <> s.mirror_epoch;
 	IF mirror_lost THEN
 		s.device_cursor := 0;
+		-- The device speaks of these numbers, but perhaps of other commands: its reports are not theirs.
+		PERFORM command_end(c.device_id, c.seq, 'unknown', 'the mirror lost its record of what the device took')
+		FROM command c WHERE c.device_id = s.device_id AND c.seq <= p_command_cursor AND c.state = 'queued';
+	END IF;
+	IF anew OR mirror_lost THEN
+		s.unconfirmed := sync_doubt(s.device_id) OR s.unconfirmed;
+		UPDATE device_sync SET unconfirmed = s.unconfirmed
+		WHERE device_id = s.device_id AND unconfirmed <> s.unconfirmed;
 	END IF;
 END $$;
 
@@ -281,11 +275,11 @@ LANGUAGE sql AS $$
 $$;
 
 -- One request. p_changes: [{seq, name, value or nothing, time, bad: why the value is none}];
--- p_reports: [{seq, state, exit, output or nothing, detail}]; p_age_ms: see sync_admit(). What is returned may be said to the device
--- once this transaction is committed, and not before.
+-- p_reports: [{seq, state, exit, output or nothing, detail}]; p_age_ms: see sync_admit(). What is returned
+-- may be said to the device once this transaction is committed, and not before.
 CREATE FUNCTION sync(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
-		     p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
-		     p_changes jsonb, p_reports jsonb, p_age_ms integer)
+				p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
+				p_changes jsonb, p_reports jsonb, p_age_ms integer)
 RETURNS sync_reply
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -318,6 +312,8 @@ BEGIN
 	UPDATE device_sync SET command_seq = s.command_seq, mirror_seq = s.mirror_seq WHERE device_id = p_device
 		AND (command_seq, mirror_seq) IS DISTINCT FROM (s.command_seq, s.mirror_seq);
 	taken := sync_take_changes(p_device, d.model, p_changes, s.device_cursor);
+	-- In terms of this epoch it has no more to say: so it has said everything.
+	PERFORM sync_settle(p_device) WHERE s.unconfirmed AND p_changes = '[]' AND p_mirror_epoch = s.mirror_epoch;
 	PERFORM sync_take_reports(p_device, p_reports) WHERE p_reports <> '[]';
 	PERFORM sync_command_cursor(s, p_command_cursor, b.mirror_lost);
 	IF b.mirror_lost THEN -- numbers of another epoch; the device says all again, from its first change on

@@ -18,6 +18,7 @@
 #include "run.h"
 
 #define SPARE_FDS 32
+#define CHANGES 10 /* before a session of mode changes */
 
 struct options {
 	const char *state, *mirror, *name;
@@ -25,7 +26,7 @@ struct options {
 	struct load_identities ids;
 	struct load_database db;
 	struct load_plan plan;
-	uint32_t timeout_s;
+	uint32_t timeout_s, text, rounds;
 };
 
 enum kind { STRING, NUMBER, FLAG, MODE };
@@ -51,6 +52,8 @@ static const struct hg_opt opts[] = {
 	{ 0, "model", "NAME", "Thing Model of the devices (default load)" },
 	{ 0, "prefix", "TEXT", "UIDs are TEXT-000000 and on (default load)" },
 	{ 0, "properties", "N", "of a device: p0, p1, ... (default 16)" },
+	{ 0, "text", "N",
+	  "values are text of N digits instead of integers; say it with --print-model, too" },
 	{ 0, "print-model", NULL, "print the Thing Model for `heliograph-mirror model add`" },
 	{ 0, "mirror", "ADDRESS:PORT", "run sessions with this mirror; of 127/8, each device has" },
 	{ 0, "one-address", NULL, "a source address of its own unless this is given" },
@@ -58,7 +61,9 @@ static const struct hg_opt opts[] = {
 	{ 0, "mode", "MODE",
 	  "first: contact of those that had none; idle: resumed; changes: resumed, with --changes;"
 	  " full: idle without tickets (default idle)" },
-	{ 0, "changes", "N", "made before each session, at most --properties (default 10)" },
+	{ 0, "changes", "N",
+	  "made before each session, at most --properties (default 10 in mode changes, else 0)" },
+	{ 0, "rounds", "N", "of a session at least, 256 at most (default: as many as it needs)" },
 	{ 0, "rate", "N", "devices per second; without it and --loop all want at once" },
 	{ 0, "loop", NULL, "closed loop: --connections sessions are under way all the time" },
 	{ 0, "connections", "N", "open at once at most (default 1000)" },
@@ -87,12 +92,14 @@ static const struct option table[] = {
 	{ "model", STRING, AT(db.model), 0, 0 },
 	{ "prefix", STRING, AT(ids.prefix), 0, 0 },
 	{ "properties", NUMBER, AT(ids.properties), 1, LOAD_PROPERTIES_MAX },
+	{ "text", NUMBER, AT(text), 1, LOAD_TEXT_MAX },
 	{ "print-model", FLAG, AT(print_model), 0, 0 },
 	{ "mirror", STRING, AT(mirror), 0, 0 },
 	{ "one-address", FLAG, AT(spread_off), 0, 0 },
 	{ "name", STRING, AT(name), 0, 0 },
 	{ "mode", MODE, AT(plan.mode), 0, 0 },
 	{ "changes", NUMBER, AT(plan.changes), 1, LOAD_PROPERTIES_MAX },
+	{ "rounds", NUMBER, AT(rounds), 1, LOAD_ROUNDS_MAX },
 	{ "rate", NUMBER, AT(plan.rate), 1, 1000000 },
 	{ "loop", FLAG, 0, 0, 0 },
 	{ "connections", NUMBER, AT(plan.connections), 1, 200000 },
@@ -175,7 +182,8 @@ static int print_model(const struct options *o)
 	       " \"properties\": {\"target\": {\"type\": \"integer\"}",
 	       o->db.model);
 	for (uint32_t i = 0; i < o->ids.properties; i++)
-		printf(",\n  \"p%u\": {\"type\": \"integer\", \"readOnly\": true}", i);
+		printf(",\n  \"p%u\": {\"type\": \"%s\", \"readOnly\": true}", i,
+		       o->text ? "string" : "integer");
 	printf("},\n \"actions\": {\"blink\": {}, \"locate\": {\"idempotent\": true}}}\n");
 	return HG_EXIT_OK;
 }
@@ -280,7 +288,9 @@ static int run(struct options *o, struct load_state *s)
 	char err[256];
 	int rc = open_peer(o, &peer);
 
-	if (!rc && o->plan.mode == LOAD_CHANGES && o->plan.changes > s->head->properties)
+	s->text = o->text;
+	s->rounds = o->rounds;
+	if (!rc && o->plan.changes > s->head->properties)
 		rc = complain(HG_EXIT_USAGE, "--changes", "more than the devices have properties");
 	if (!rc && load_run(&peer, &o->plan, &r, err, sizeof(err)))
 		rc = complain(HG_EXIT_FAILED, err, "");
@@ -325,7 +335,6 @@ int main(int argc, char **argv)
 		.plan = { .mode = LOAD_IDLE,
 			  .connections = 1000,
 			  .sessions = 1,
-			  .changes = 10,
 			  .tries = 20,
 			  .backoff_ms = 2000,
 			  .backoff_max_ms = 1800000,
@@ -348,6 +357,8 @@ int main(int argc, char **argv)
 		return complain(HG_EXIT_USAGE, "--rate or --loop, not both", "");
 	if (o.plan.rate)
 		o.plan.arrival = LOAD_RATE;
+	if (!o.plan.changes && o.plan.mode == LOAD_CHANGES)
+		o.plan.changes = CHANGES;
 	signal(SIGPIPE, SIG_IGN);
 	rc = o.enrol ? enrol(&o, &s) : 0;
 	if (!o.enrol && load_state_open(&s, o.state))

@@ -70,6 +70,9 @@ ok(rc == 0 and out.get("level") == N and out["ok"] == N and out["resumed"] == 0,
 rc, out, err = run("--mode", "idle", "--loop", "--connections", 8)
 ok(rc == 0 and out.get("level") == N and out["resumed"] == N, "idle: all level, and all resumed by tickets from the file", err)
 ok(out["rounds"] == N and out["changes"] == 0, "an idle session is one round", err)
+rc, out, err = run("--mode", "idle", "--rounds", 5, "--loop", "--connections", 8)
+ok(rc == 0 and out.get("level") == N and out["rounds"] == 5 * N, "--rounds: so many in each session", err)
+equal(w.pg.sql("SELECT DISTINCT round FROM heliograph.device_sync"), "4", "and each of them counts at the mirror")
 ok(1000 < out["ip_bytes"] < 3000 and out["server_us"] > 0 and out["database_us"] > 0 and out["client_us"] > 0, "bytes and CPU are told", out)
 rc, out, err = run("--mode", "changes", "--changes", K, "--rate", 400, "--connections", 8)
 ok(rc == 0 and out.get("level") == N and out["changes"] == N * K, "resumed with changes, at a rate: all level", err)
@@ -86,6 +89,7 @@ ok(curve[0][:2] == ["seconds", "done"] and int(curve[-1][1]) == N and [int(c[1])
 print("# herd: " + json.dumps(out))
 ok(out["peak"] > 20 and out["failed"]["turned_away"] + out["failed"]["connect"] > 0 and
    out["retries"] == sum(out["failed"].values()), "many were turned away, and came back", out)
+equal(out["resumed"], N, "with the tickets that they had: to be turned away is no reason to drop one")
 same_on_both_sides("herd")
 
 # Killed in the middle, and continued.
@@ -136,6 +140,17 @@ ok(rc == 1 and out["failed"]["tls"] == N and "hostname mismatch" in err, "a cert
 rc, out, err = run("--tries", 2, "--connections", 8, "--one-address")
 ok(rc == 0 and out["level"] == N and out["resumed"] == 0, "afterwards all is well, with full handshakes", err)
 same_on_both_sides("failures")
+# Values of a size of one's choice, by a model of its own; first contact with changes.
+w.model(json.loads(subprocess.run([PROGRAM, "--print-model", "--model", "text", "--text", "100"], capture_output=True, text=True,
+                                  check=True).stdout))
+texts = ["--state", w.dir + "/texts", "--prefix", "text"]
+r = subprocess.run([PROGRAM, *texts, "--enrol", "--ca", w.dir + "/ca", "--database", w.pg.conninfo, "--devices", "5", "--keys", "1",
+                    "--model", "text"], capture_output=True, text=True)
+ok(r.returncode == 0 and "5 new rows" in r.stderr, "devices of another model are enrolled", r.stderr)
+rc, out, err = run(*texts, "--mode", "first", "--changes", 2, "--text", 100)
+ok(rc == 0 and out.get("level") == 5 and out["changes"] == 10 and out["resumed"] == 0, "first contact with changes: all level", err)
+equal(w.pg.sql("SELECT DISTINCT name, value #>> '{}' FROM heliograph.property WHERE device_id ~ '^text' ORDER BY 1").splitlines(),
+      ["p0|%0100d" % 1, "p1|%0100d" % 2], "the values have the size that was asked for")
 with open(state + "/devices", "r+b") as f:
     f.truncate(f.seek(0, os.SEEK_END) - 1)
 r = subprocess.run(generator("--dump"), capture_output=True, text=True)

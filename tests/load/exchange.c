@@ -12,7 +12,7 @@
 /* Large; one thread, and contents are gone when the functions return. */
 static struct hg_wire_room room;
 static char names[HG_WIRE_CHANGES_MAX][16];
-static uint8_t values[HG_WIRE_CHANGES_MAX][9];
+static uint8_t values[HG_WIRE_CHANGES_MAX][LOAD_TEXT_MAX + 3];
 
 /* The compiler may not move a store of the record over this: a kill may come at any place. */
 static void written(void)
@@ -40,6 +40,20 @@ void load_exchange_begin(struct load_exchange *x, const struct load_state *s, ui
 	written();
 }
 
+static size_t put_value(uint8_t *to, uint64_t seq, uint32_t text)
+{
+	struct hg_cbor_out o = hg_cbor_out_of(to, sizeof(values[0]));
+	char digits[LOAD_TEXT_MAX + 1];
+
+	if (text) {
+		snprintf(digits, sizeof(digits), "%0*llu", (int)text, (unsigned long long)seq);
+		hg_cbor_put_text(&o, hg_slice_str(digits));
+	} else {
+		hg_cbor_put_uint(&o, seq);
+	}
+	return o.len;
+}
+
 /* Of a property only the newest change is sent. */
 static size_t put_changes(const struct load_exchange *x)
 {
@@ -51,14 +65,12 @@ static size_t put_changes(const struct load_exchange *x)
 	if (seq < r->acked)
 		seq = r->acked;
 	for (; seq < r->seq && n < HG_WIRE_CHANGES_MAX; n++) {
-		struct hg_cbor_out o = hg_cbor_out_of(values[n], sizeof(values[n]));
+		size_t len = put_value(values[n], ++seq, x->state->text);
 
-		seq++;
 		snprintf(names[n], sizeof(names[n]), "p%u", (uint32_t)((seq - 1) % properties));
-		hg_cbor_put_uint(&o, seq);
 		room.changes[n] = (struct hg_wire_change){ .seq = seq,
 							   .name = hg_slice_str(names[n]),
-							   .value = hg_slice_of(values[n], o.len),
+							   .value = hg_slice_of(values[n], len),
 							   .time_ms = now };
 	}
 	return n;
@@ -179,7 +191,8 @@ enum load_answer load_exchange_take(struct load_exchange *x, struct hg_slice in,
 			r->mirror_cursor = a.changes[i].seq;
 	commands = take_commands(x, &a);
 	x->commands += commands;
-	if (a.flags || a.n_changes || commands || !load_record_level(r))
+	if (a.flags || a.n_changes || commands || !load_record_level(r) ||
+	    x->round < x->state->rounds)
 		return LOAD_ANSWER_MORE;
 	return LOAD_ANSWER_LEVEL;
 }

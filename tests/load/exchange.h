@@ -2,7 +2,8 @@
 /*
  * What a simulated device says and does with what it hears: sections 5 and 6 of
  * docs/sync-protocol.md, on its record. Its properties are p0, p1, ...; change number N gives
- * property p((N - 1) mod properties) the value N, so nothing but the number has to be kept.
+ * property p((N - 1) mod properties) the value N, so nothing but the number has to be kept; with
+ * state->text N is written as text of so many digits.
  * A command is reported as done as soon as it is journalled: nothing is executed.
  */
 #ifndef TESTS_LOAD_EXCHANGE_H

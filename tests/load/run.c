@@ -138,7 +138,7 @@ static void went_badly(struct device *d, const struct load_outcome *o)
 	for (uint32_t i = 1; i < d->tries && bound < p->backoff_max_ms; i++)
 		bound *= 2;
 	ms = random_below(bound < p->backoff_max_ms ? bound : p->backoff_max_ms);
-	if (o->end == LOAD_BUSY && o->interval_ms > ms)
+	if (o->interval_ms > ms && (o->end == LOAD_BUSY || o->end == LOAD_UNAVAILABLE))
 		ms = o->interval_ms + random_below(o->interval_ms);
 	event_add(&d->retry, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
 }
@@ -162,7 +162,7 @@ static void make_changes(struct device *d)
 {
 	struct load_record *r = record_of(d);
 
-	if (d->run->plan->mode != LOAD_CHANGES || r->made > r->done)
+	if (r->made > r->done)
 		return;
 	r->seq += d->run->plan->changes;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -19,7 +19,7 @@ struct load_plan {
 	uint32_t rate;	      /* RATE: devices per second */
 	uint32_t connections; /* open at once at most; in a LOOP so many are kept open */
 	uint32_t sessions;    /* of each device */
-	uint32_t changes;     /* CHANGES: before each session */
+	uint32_t changes;     /* made before each session */
 	uint32_t deadline_s;  /* of all */
 	uint32_t tries;	      /* of one session */
 	uint32_t backoff_ms, backoff_max_ms;

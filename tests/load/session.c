@@ -22,7 +22,7 @@
 #include "../../lib/tls.h"
 #include "exchange.h"
 
-#define ROUNDS_MAX 256
+#define ROUNDS_MAX LOAD_ROUNDS_MAX
 #define SPREAD_BASE 0x7f100000u /* 127.16.0.0 */
 
 enum state { CONNECT, HANDSHAKE, SEND, ANSWER, END };
@@ -99,8 +99,8 @@ __attribute__((format(printf, 3, 4))) static void end(struct session *s, enum lo
 
 	if (s->state == END)
 		return;
-	/* As the agent: it may be the ticket. */
-	if (s->state == HANDSHAKE && why != LOAD_LOCAL)
+	/* As the agent: it may be the ticket, unless the mirror has said nothing at all. */
+	if (s->state == HANDSHAKE && why != LOAD_LOCAL && BIO_number_read(SSL_get_rbio(s->ssl)))
 		load_record_ticket(s->record, NULL, 0);
 	s->state = END;
 	s->outcome.end = why;

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include "state.h"
 
+#define LOAD_ROUNDS_MAX 256 /* of a session */
+
 enum load_end {
 	LOAD_OK,
 	LOAD_CONNECT,	  /* no TCP connection */

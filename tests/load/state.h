@@ -22,6 +22,7 @@
 #define LOAD_UID_TEXT (LOAD_PREFIX_MAX + 12)
 #define LOAD_CERT_MAX 576
 #define LOAD_TICKET_MAX 1232
+#define LOAD_TEXT_MAX 1000 /* bytes of a value */
 
 struct load_record {
 	uint64_t session; /* the last number taken */
@@ -53,6 +54,8 @@ struct load_state {
 	struct load_record *records;
 	size_t size;
 	EVP_PKEY **keys; /* device i has keys[i % head->keys] */
+	uint32_t text;	 /* values are numbers as text of so many digits; 0: integers */
+	uint32_t rounds; /* of a session at least; 0: as many as it needs */
 	char error[512];
 };
 

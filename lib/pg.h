@@ -48,8 +48,8 @@ bool hg_pg_ready(const struct hg_pg *pg);
 /*
  * For command-line use: connect, apply the numbered migrations NNNN-name.sql of a directory that
  * the table <schema>.migrations does not name yet, each in its own transaction, under a lock; then,
- * if they changed, the files of its directory `functions`, all anew (pg_functions.c). Prints each to
- * stdout. Returns 0 or -errno with a message in err.
+ * if they changed, the files of its directory `functions`, all anew (pg_functions.c). Prints each
+ * to stdout. Returns 0 or -errno with a message in err.
  */
 int hg_pg_migrate(const char *conninfo, const char *schema, const char *dir, char *err,
 		  size_t err_size);

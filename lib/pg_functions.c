@@ -2,8 +2,8 @@
 /*
  * What a schema holds besides data: the files DIR/functions/NAME.sql make functions, views and the
  * types that these return. Nothing is migrated here: when any file changed, all that they made is
- * dropped and all files run again, in the order of their names and in one transaction, so a function
- * is edited where it stands. The table <schema>.made names what they made, and nothing else is
+ * dropped and all files run again, in the order of their names and in one transaction, so each is
+ * edited where it stands. The table <schema>.made names what they made, and nothing else is
  * dropped. Something of another owner that depends on it (a view of the operator's, say) stops the
  * migration with PostgreSQL's words, and nothing is changed.
  */
@@ -18,7 +18,8 @@
 #define NAME "functions" /* of the directory, and of its row in <schema>.migrations */
 
 static const char made_table[] =
-	"CREATE TABLE IF NOT EXISTS made (kind text NOT NULL, name text NOT NULL, PRIMARY KEY (kind, name))";
+	"CREATE TABLE IF NOT EXISTS made "
+	"(kind text NOT NULL, name text NOT NULL, PRIMARY KEY (kind, name))";
 
 /* The statement that drops one kind. In one statement, so that those that need each other may go. */
 static const char drop_sql[] =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Migrations: the numbered files of a directory, applied once each and in order; then the functions,
- * see pg_functions.c.
+ * Migrations: the numbered files of a directory, applied once each and in order; then the
+ * functions, see pg_functions.c.
  *
  * Called by the `migrate` subcommands of mirror and collector. Each file runs in one transaction
  * together with its row in <schema>.migrations, so it is applied whole or not at all. An advisory

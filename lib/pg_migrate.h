@@ -19,8 +19,8 @@ struct hg_migrate {
 int hg_migrate_fail(struct hg_migrate *m, int code, const char *what, const char *why);
 
 /*
- * Runs one command, or without parameters several; `what` is for the message. *value (may be NULL: not wanted) is
- * the first field, to be freed, or NULL. Returns 0 or -EIO with the line in err.
+ * Runs one command, or without parameters several; `what` is for the message. *value (may be NULL:
+ * not wanted) is the first field, to be freed, or NULL. Returns 0 or -EIO with the line in err.
  */
 int hg_migrate_run(struct hg_migrate *m, const char *what, const char *sql, int n,
 		   const char *const *params, char **value);

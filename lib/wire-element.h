@@ -29,6 +29,8 @@ int hg_wire_put_commands(struct hg_cbor_out *o, uint64_t key, const struct hg_wi
 			 size_t n);
 int hg_wire_put_reports(struct hg_cbor_out *o, uint64_t key, const struct hg_wire_report *r,
 			size_t n);
+int hg_wire_put_partials(struct hg_cbor_out *o, uint64_t key, const struct hg_wire_partial *p,
+			 size_t n);
 
 /*
  * Read an array of 1 to HG_WIRE_*_MAX elements into room for so many. Return their number; 0 after
@@ -37,5 +39,6 @@ int hg_wire_put_reports(struct hg_cbor_out *o, uint64_t key, const struct hg_wir
 size_t hg_wire_get_changes(struct hg_cbor_in *in, struct hg_wire_change *c);
 size_t hg_wire_get_commands(struct hg_cbor_in *in, struct hg_wire_command *c);
 size_t hg_wire_get_reports(struct hg_cbor_in *in, struct hg_wire_report *r);
+size_t hg_wire_get_partials(struct hg_cbor_in *in, struct hg_wire_partial *p);
 
 #endif

@@ -25,6 +25,7 @@ enum request_key {
 	REQ_TIME = 9,
 	REQ_CHANGES = 10,
 	REQ_REPORTS = 11,
+	REQ_PARTIAL = 12,
 };
 
 enum response_key {
@@ -38,6 +39,7 @@ enum response_key {
 	RES_INTERVAL = 7,
 	RES_CHANGES = 8,
 	RES_COMMANDS = 9,
+	RES_PARTIAL = 12,
 };
 
 static const char *const state_names[] = {
@@ -89,19 +91,20 @@ static bool request_ok(const struct hg_wire_request *r)
 	       (!r->mirror_epoch.len || r->mirror_epoch.len == HG_EPOCH_LEN) &&
 	       hg_wire_number_ok(r->mirror_cursor) && hg_wire_number_ok(r->command_cursor) &&
 	       hg_wire_number_ok(r->time_ms) && r->n_changes <= HG_WIRE_CHANGES_MAX &&
-	       r->n_reports <= HG_WIRE_REPORTS_MAX;
+	       r->n_reports <= HG_WIRE_REPORTS_MAX && r->n_partials <= HG_WIRE_PARTIALS_MAX;
 }
 
 /* Only a response of status OK has contents. */
 static bool response_ok(const struct hg_wire_response *r)
 {
 	bool empty = !r->mirror_epoch.len && !r->flags && !r->device_cursor && !r->n_changes &&
-		     !r->n_commands;
+		     !r->n_commands && !r->n_partials;
 
 	return (r->status == HG_WIRE_OK ? r->mirror_epoch.len == HG_EPOCH_LEN : empty) &&
 	       hg_wire_text_ok(r->detail, 0, HG_WIRE_DETAIL_MAX) &&
 	       hg_wire_number_ok(r->device_cursor) && hg_wire_number_ok(r->time_ms) &&
-	       r->n_changes <= HG_WIRE_CHANGES_MAX && r->n_commands <= HG_WIRE_COMMANDS_MAX;
+	       r->n_changes <= HG_WIRE_CHANGES_MAX && r->n_commands <= HG_WIRE_COMMANDS_MAX &&
+	       r->n_partials <= HG_WIRE_PARTIALS_MAX;
 }
 
 /* A field of its own key, left out when zero or empty. */
@@ -158,7 +161,7 @@ long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size
 		return -EINVAL;
 	hg_cbor_put_map(&o, 4u + !!r->round + !!r->flags + !!r->mirror_epoch.len +
 				    !!r->mirror_cursor + !!r->command_cursor + !!r->time_ms +
-				    !!r->n_changes + !!r->n_reports);
+				    !!r->n_changes + !!r->n_reports + !!r->n_partials);
 	hg_cbor_put_uint(&o, REQ_VERSION);
 	hg_cbor_put_uint(&o, HG_WIRE_VERSION);
 	put_text_at(&o, REQ_UID, r->uid);
@@ -173,6 +176,8 @@ long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size
 	rc = hg_wire_put_changes(&o, REQ_CHANGES, r->changes, r->n_changes);
 	if (!rc)
 		rc = hg_wire_put_reports(&o, REQ_REPORTS, r->reports, r->n_reports);
+	if (!rc)
+		rc = hg_wire_put_partials(&o, REQ_PARTIAL, r->partials, r->n_partials);
 	return frame_end(&o, rc, buf);
 }
 
@@ -185,7 +190,8 @@ long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t si
 		return -EINVAL;
 	hg_cbor_put_map(&o, 1u + !!r->status + !!r->detail.len + !!r->mirror_epoch.len +
 				    !!r->flags + !!r->device_cursor + !!r->time_ms +
-				    !!r->interval_ms + !!r->n_changes + !!r->n_commands);
+				    !!r->interval_ms + !!r->n_changes + !!r->n_commands +
+				    !!r->n_partials);
 	hg_cbor_put_uint(&o, RES_VERSION);
 	hg_cbor_put_uint(&o, HG_WIRE_VERSION);
 	put_number_at(&o, RES_STATUS, r->status);
@@ -198,6 +204,8 @@ long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t si
 	rc = hg_wire_put_changes(&o, RES_CHANGES, r->changes, r->n_changes);
 	if (!rc)
 		rc = hg_wire_put_commands(&o, RES_COMMANDS, r->commands, r->n_commands);
+	if (!rc)
+		rc = hg_wire_put_partials(&o, RES_PARTIAL, r->partials, r->n_partials);
 	return frame_end(&o, rc, buf);
 }
 
@@ -308,6 +316,10 @@ static void get_request_field(struct hg_cbor_in *in, uint64_t key, size_t key_po
 		r->reports = room->reports;
 		r->n_reports = hg_wire_get_reports(in, room->reports);
 		break;
+	case REQ_PARTIAL:
+		r->partials = room->partials;
+		r->n_partials = hg_wire_get_partials(in, room->partials);
+		break;
 	default:
 		skip_unknown(in, key, key_pos);
 	}
@@ -370,6 +382,10 @@ static void get_response_field(struct hg_cbor_in *in, uint64_t key, size_t key_p
 	case RES_COMMANDS:
 		r->commands = room->commands;
 		r->n_commands = hg_wire_get_commands(in, room->commands);
+		break;
+	case RES_PARTIAL:
+		r->partials = room->partials;
+		r->n_partials = hg_wire_get_partials(in, room->partials);
 		break;
 	default:
 		skip_unknown(in, key, key_pos);

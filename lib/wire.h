@@ -18,12 +18,15 @@
 #include "slice.h"
 
 #define HG_WIRE_VERSION 1
-#define HG_WIRE_MAX (256 * 1024)      /* bytes of one CBOR item on the wire */
-#define HG_WIRE_CHANGES_MAX 256	      /* per message */
-#define HG_WIRE_COMMANDS_MAX 64	      /* per message */
-#define HG_WIRE_REPORTS_MAX 64	      /* per message */
-#define HG_WIRE_NAME_MAX 64	      /* bytes of a property or action name */
-#define HG_WIRE_VALUE_MAX (16 * 1024) /* bytes of one value as CBOR */
+#define HG_WIRE_MAX (256 * 1024)	      /* bytes of one CBOR item on the wire */
+#define HG_WIRE_CHANGES_MAX 256		      /* per message */
+#define HG_WIRE_COMMANDS_MAX 64		      /* per message */
+#define HG_WIRE_REPORTS_MAX 64		      /* per message */
+#define HG_WIRE_NAME_MAX 64		      /* bytes of a property or action name */
+#define HG_WIRE_VALUE_MAX (16 * 1024)	      /* bytes of one value as CBOR */
+#define HG_WIRE_OBJECT_MAX (16 * 1024 * 1024) /* bytes of a value that travels in parts */
+#define HG_WIRE_PART_MAX (96 * 1024)	      /* bytes of one part: two and more fit a message */
+#define HG_WIRE_PARTIALS_MAX 2		      /* one of each kind */
 #define HG_WIRE_UID_MAX 64
 #define HG_WIRE_DETAIL_MAX 256 /* bytes of text for people */
 #define HG_WIRE_BUDGET                                                                             \
@@ -63,12 +66,42 @@ enum hg_wire_status {
 
 const char *hg_wire_status_name(unsigned int status);
 
-/* A property's new value; also the removal of one (value.len == 0). */
+/*
+ * A piece of a value of more than HG_WIRE_VALUE_MAX bytes. total is 0 where there is none; else it
+ * is the value's size, up to HG_WIRE_OBJECT_MAX, and the bytes, 1 to HG_WIRE_PART_MAX, begin at
+ * offset in its CBOR. A message has at most one part among its changes, and one among its reports:
+ * the last of them.
+ */
+struct hg_wire_part {
+	uint64_t total, offset;
+	struct hg_slice bytes;
+};
+
+/* True for the part with which the value ends. */
+static inline bool hg_wire_part_ends(const struct hg_wire_part *p)
+{
+	return p->total && p->offset + p->bytes.len == p->total;
+}
+
+enum hg_wire_kind { HG_WIRE_CHANGE = 0, HG_WIRE_REPORT = 1 };
+
+/* What the sender of a message holds of a value that comes to it in parts: the first `have` bytes. */
+struct hg_wire_partial {
+	uint8_t kind; /* enum hg_wire_kind */
+	uint64_t seq; /* of the change, or of the command reported on */
+	uint64_t have;
+};
+
+/*
+ * A property's new value, whole or a part of it; also the removal of one (value.len == 0 and no
+ * part).
+ */
 struct hg_wire_change {
-	uint64_t seq;	       /* sender's change number, ascending within a message, > 0 */
-	struct hg_slice name;  /* text, 1..HG_WIRE_NAME_MAX bytes */
-	struct hg_slice value; /* one CBOR item of the JSON data model, or empty */
-	uint64_t time_ms;      /* when it was made, Unix ms by the maker's clock; 0 unknown */
+	uint64_t seq;		  /* sender's change number, ascending within a message, > 0 */
+	struct hg_slice name;	  /* text, 1..HG_WIRE_NAME_MAX bytes */
+	struct hg_slice value;	  /* one CBOR item of the JSON data model, or empty */
+	uint64_t time_ms;	  /* when it was made, Unix ms by the maker's clock; 0 unknown */
+	struct hg_wire_part part; /* then value is empty */
 };
 
 struct hg_wire_command {
@@ -84,11 +117,12 @@ struct hg_wire_command {
  * with it.
  */
 struct hg_wire_report {
-	uint64_t seq;		/* the command's */
-	uint8_t state;		/* RECEIVED, EXECUTING, DONE, FAILED, EXPIRED or UNKNOWN */
-	int32_t exit_status;	/* of the handler: 0..255, -signal, or 0 when it did not run */
-	struct hg_slice output; /* one CBOR item, or empty */
-	struct hg_slice detail; /* text for people, <= 256 bytes; may be empty */
+	uint64_t seq;		  /* the command's */
+	uint8_t state;		  /* RECEIVED, EXECUTING, DONE, FAILED, EXPIRED or UNKNOWN */
+	int32_t exit_status;	  /* of the handler: 0..255, -signal, or 0 when it did not run */
+	struct hg_slice output;	  /* one CBOR item, or empty */
+	struct hg_slice detail;	  /* text for people, <= 256 bytes; may be empty */
+	struct hg_wire_part part; /* of the output; then output is empty */
 };
 
 #define HG_REQUEST_FULL 1u /* device wants every mirror-owned property again (store lost) */
@@ -107,6 +141,8 @@ struct hg_wire_request {
 	size_t n_changes;
 	struct hg_wire_report *reports;
 	size_t n_reports;
+	struct hg_wire_partial *partials; /* of the mirror's change; kinds ascend */
+	size_t n_partials;
 };
 
 #define HG_RESPONSE_MORE 1u /* there is more for the device: ask again in this session */
@@ -124,6 +160,8 @@ struct hg_wire_response {
 	size_t n_changes;
 	struct hg_wire_command *commands;
 	size_t n_commands;
+	struct hg_wire_partial *partials; /* of the device's change and report; kinds ascend */
+	size_t n_partials;
 };
 
 /*
@@ -160,6 +198,7 @@ struct hg_wire_room {
 	struct hg_wire_change changes[HG_WIRE_CHANGES_MAX];
 	struct hg_wire_command commands[HG_WIRE_COMMANDS_MAX];
 	struct hg_wire_report reports[HG_WIRE_REPORTS_MAX];
+	struct hg_wire_partial partials[HG_WIRE_PARTIALS_MAX];
 };
 
 int hg_wire_get_request(struct hg_slice in, struct hg_wire_room *room, struct hg_wire_request *out,

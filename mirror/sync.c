@@ -278,6 +278,12 @@ static void session_ask(struct session *s, const struct hg_wire_request *r)
 	session_set(s, SESSION_ASKING);
 }
 
+static bool has_part(const struct hg_wire_request *r)
+{
+	return (r->n_changes && r->changes[r->n_changes - 1].part.total) ||
+	       (r->n_reports && r->reports[r->n_reports - 1].part.total);
+}
+
 static void session_request(struct session *s, struct hg_slice in)
 {
 	struct hg_wire_request r;
@@ -296,6 +302,8 @@ static void session_request(struct session *s, struct hg_slice in)
 		hg_warn("sync: presents the UID %.*s: %s: %s", (int)r.uid.len,
 			(const char *)r.uid.ptr, session_name(s), s->peer);
 		session_refuse(s, HG_WIRE_WRONG_UID, "uid is not the certificate's", true);
+	} else if (has_part(&r)) {
+		session_refuse(s, HG_WIRE_BAD_MESSAGE, "this mirror takes no parts", true);
 	} else if (r.mirror_cursor > CURSOR_MAX || r.command_cursor > CURSOR_MAX) {
 		hg_warn("sync: claims a cursor that no mirror gives: %s: %s", session_name(s),
 			s->peer);

@@ -376,7 +376,9 @@ static void on_readable(struct bufferevent *bev, void *ctx)
 	}
 	ret = hg_wire_get_response(hg_slice_of(evbuffer_pullup(in, len) + 4, len - 4), &s->room, &r,
 				   &at);
-	if (ret)
+	if (!ret && r.n_changes && r.changes[r.n_changes - 1].part.total)
+		end(s, HG_SYNC_PROTOCOL, "%s: answer has a part, which is not taken yet", s->peer);
+	else if (ret)
 		end(s, HG_SYNC_PROTOCOL, "%s: answer is malformed at byte %zu", s->peer, at);
 	else
 		take_response(s, &r);

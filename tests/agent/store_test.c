@@ -194,8 +194,8 @@ static struct hg_wire_response response(const uint8_t *epoch, uint64_t device_cu
 static void test_apply(void)
 {
 	struct hg_wire_change c[] = {
-		{ 5, hg_slice_str("goal"), hg_slice_str("20"), 9 },
-		{ 6, hg_slice_str("a"), hg_slice_str("!"), 9 },
+		{ 5, hg_slice_str("goal"), hg_slice_str("20"), 9, { 0 } },
+		{ 6, hg_slice_str("a"), hg_slice_str("!"), 9, { 0 } },
 	};
 	struct hg_wire_command m[] = {
 		{ 1, hg_slice_str("one"), hg_slice_str(""), 0, false },
@@ -240,7 +240,7 @@ static void test_apply(void)
 
 static void test_new_mirror(void)
 {
-	struct hg_wire_change c[] = { { 1, hg_slice_str("other"), hg_slice_str("1"), 9 } };
+	struct hg_wire_change c[] = { { 1, hg_slice_str("other"), hg_slice_str("1"), 9, { 0 } } };
 	struct hg_wire_command m[6];
 	struct hg_wire_response r = response(epoch_b, 0);
 	struct hg_store_applied done;

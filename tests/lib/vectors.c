@@ -19,6 +19,10 @@
 
 #define TIME_MS 1763762400000 /* 2025-11-21T22:00:00Z */
 #define HEX "0123456789abcdef"
+#define NO_PART                                                                                    \
+	{                                                                                          \
+		0                                                                                  \
+	}
 #define WIDTH 32 /* bytes of hex in a line */
 
 static const char device_key_pem[] =
@@ -97,18 +101,24 @@ static void sync_vectors(void)
 	static const uint8_t mirror_epoch[] =
 		"\xf0\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8\xf9\xfa\xfb\xfc\xfd\xfe\xff";
 	struct hg_wire_change up[] = {
-		{ 5, text("temperature"), value("21.5"), TIME_MS - 1000 },
-		{ 6, text("door"), value("{\"open\": true, \"by\": [\"key\", 7]}"), TIME_MS - 500 },
-		{ 7, text("alias"), { NULL, 0 }, 0 },
+		{ 5, text("temperature"), value("21.5"), TIME_MS - 1000, NO_PART },
+		{ 6, text("door"), value("{\"open\": true, \"by\": [\"key\", 7]}"), TIME_MS - 500,
+		  NO_PART },
+		{ 7, text("alias"), { NULL, 0 }, 0, NO_PART },
 	};
-	struct hg_wire_change down[] = { { 3, text("interval"), value("60"), TIME_MS } };
+	struct hg_wire_change down[] = { { 3, text("interval"), value("60"), TIME_MS, NO_PART } };
+	struct hg_wire_change large = { .seq = 8,
+					.name = text("picture"),
+					.time_ms = TIME_MS,
+					.part = { 40000, 20000, text("abc") } };
+	struct hg_wire_partial held = { HG_WIRE_CHANGE, 5, 98304 };
 	struct hg_wire_command commands[] = {
 		{ 8, text("reboot"), { NULL, 0 }, 60000, false },
 		{ 9, text("$set"), value("{\"name\": \"alias\", \"value\": \"hall\"}"), 0, true },
 	};
 	struct hg_wire_report reports[] = {
-		{ 9, HG_COMMAND_DONE, 0, { NULL, 0 }, { NULL, 0 } },
-		{ 8, HG_COMMAND_FAILED, -15, { NULL, 0 }, text("over its time limit") },
+		{ 9, HG_COMMAND_DONE, 0, { NULL, 0 }, { NULL, 0 }, NO_PART },
+		{ 8, HG_COMMAND_FAILED, -15, { NULL, 0 }, text("over its time limit"), NO_PART },
 	};
 	struct hg_wire_request q = { .uid = text("cam-0001"),
 				     .epoch = hg_slice_of(device_epoch, HG_EPOCH_LEN),
@@ -140,6 +150,22 @@ static void sync_vectors(void)
 	a.commands = commands;
 	a.n_commands = 2;
 	print_response("response-commands", &a);
+	q.changes = &large;
+	q.n_changes = 1;
+	q.round = 1;
+	q.mirror_cursor = 4;
+	q.partials = &held;
+	q.n_partials = 1;
+	print_request("request-part", &q);
+	q.mirror_cursor = 3;
+	q.n_partials = 0;
+	a.n_commands = 0;
+	held.seq = 8;
+	held.have = 20003;
+	a.partials = &held;
+	a.n_partials = 1;
+	print_response("response-partial", &a);
+	a.n_partials = 0;
 	q.n_changes = 0;
 	q.round = 1;
 	q.command_cursor = 9;

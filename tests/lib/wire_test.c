@@ -11,6 +11,11 @@
 #include "../tap.h"
 #include "hex.h"
 
+#define NO_PART                                                                                    \
+	{                                                                                          \
+		0                                                                                  \
+	}
+
 static uint8_t frame[HG_WIRE_MAX + 4];
 static struct hg_wire_room room;
 static const uint8_t epoch[HG_EPOCH_LEN] = { 1, 2, 3 };
@@ -39,17 +44,21 @@ static struct hg_wire_change changes[] = {
 	{ 3,
 	  { (const uint8_t *)"temperature", 11 },
 	  { (const uint8_t *)"\xf9\x4d\x80", 3 },
-	  1700000000000 },
-	{ 9, { (const uint8_t *)"gone", 4 }, { NULL, 0 }, 0 },
+	  1700000000000,
+	  NO_PART },
+	{ 9, { (const uint8_t *)"gone", 4 }, { NULL, 0 }, 0, NO_PART },
 };
 static struct hg_wire_report reports[] = {
-	{ 2, HG_COMMAND_DONE, 0, { (const uint8_t *)"\xf5", 1 }, { NULL, 0 } },
-	{ 1, HG_COMMAND_FAILED, -9, { NULL, 0 }, { (const uint8_t *)"killed", 6 } },
+	{ 2, HG_COMMAND_DONE, 0, { (const uint8_t *)"\xf5", 1 }, { NULL, 0 }, NO_PART },
+	{ 1, HG_COMMAND_FAILED, -9, { NULL, 0 }, { (const uint8_t *)"killed", 6 }, NO_PART },
 };
 static struct hg_wire_command commands[] = {
 	{ 4, { (const uint8_t *)"reboot", 6 }, { NULL, 0 }, 60000, false },
 	{ 5, { (const uint8_t *)"$set", 4 }, { (const uint8_t *)"\xa1\x61\x61\x01", 4 }, 0, true },
 };
+
+static struct hg_wire_partial partials[] = { { HG_WIRE_CHANGE, 3, 98304 },
+					     { HG_WIRE_REPORT, 2, 0 } };
 
 static struct hg_wire_request full_request(void)
 {
@@ -65,6 +74,8 @@ static struct hg_wire_request full_request(void)
 	r.n_changes = 2;
 	r.reports = reports;
 	r.n_reports = 2;
+	r.partials = partials;
+	r.n_partials = 2;
 	return r;
 }
 
@@ -81,6 +92,8 @@ static struct hg_wire_response full_response(void)
 	r.n_changes = 2;
 	r.commands = commands;
 	r.n_commands = 2;
+	r.partials = partials;
+	r.n_partials = 1;
 	return r;
 }
 
@@ -111,6 +124,9 @@ static void test_request(void)
 	ok(out.reports[1].exit_status == -9 &&
 		   hg_slice_eq(out.reports[1].detail, reports[1].detail),
 	   "a report with detail");
+	ok(out.n_partials == 2 && out.partials[0].seq == 3 && out.partials[0].have == 98304 &&
+		   out.partials[1].kind == HG_WIRE_REPORT && !out.partials[1].have,
+	   "what it holds of values that come in parts");
 	is_int(hg_wire_put_request(&in, frame, (size_t)len), len, "fits its own length");
 	is_int(hg_wire_put_request(&in, frame, (size_t)len - 1), -ENOSPC, "and not less");
 	is_int(hg_wire_put_request(&in, frame, 3), -ENOSPC, "nor the prefix alone");
@@ -129,6 +145,7 @@ static void test_response(void)
 		   out.interval_ms == 60000 && !out.status,
 	   "its fields");
 	ok(out.n_changes == 2 && out.changes[1].seq == 9, "its changes");
+	ok(out.n_partials == 1 && out.partials[0].seq == 3, "its partial");
 	ok(out.n_commands == 2 && out.commands[0].execute_within_ms == 60000 &&
 		   !out.commands[0].repeatable && !out.commands[0].input.len,
 	   "a command without input");
@@ -208,7 +225,8 @@ static void test_budget(void)
 	for (; n < HG_WIRE_CHANGES_MAX; n++) {
 		many[n] = (struct hg_wire_change){ INT64_MAX - 1000 + (uint64_t)n,
 						   hg_slice_of(names, HG_WIRE_NAME_MAX),
-						   hg_slice_of(big, HG_WIRE_VALUE_MAX), INT64_MAX };
+						   hg_slice_of(big, HG_WIRE_VALUE_MAX), INT64_MAX,
+						   NO_PART };
 		if (sum + hg_wire_change_size(&many[n]) > HG_WIRE_BUDGET)
 			break;
 		sum += hg_wire_change_size(&many[n]);
@@ -226,6 +244,8 @@ static void test_budget(void)
 				      many,
 				      n,
 				      NULL,
+				      0,
+				      NULL,
 				      0 };
 	with = hg_wire_put_request(&r, frame, sizeof(frame));
 	ok(with > 0, "a budget's worth fits in a message");
@@ -237,7 +257,7 @@ static void test_budget(void)
 	r.n_changes = HG_WIRE_CHANGES_MAX;
 	for (; n < HG_WIRE_CHANGES_MAX; n++)
 		many[n] = (struct hg_wire_change){ INT64_MAX - 1000 + (uint64_t)n, many[0].name,
-						   many[0].value, 0 };
+						   many[0].value, 0, NO_PART };
 	is_int(hg_wire_put_request(&r, wide, sizeof(wide)), -ENOSPC,
 	       "more does not, though the memory is there");
 	r = full_request();
@@ -385,6 +405,70 @@ static void test_ranges(void)
 	}
 }
 
+/* Parts: one form only, one at most, at the end, of a value that is too large to travel whole. */
+static void test_parts(void)
+{
+	static const struct {
+		const char *hex, *name;
+		bool good;
+	} cases[] = {
+		{ "0a 81 86 01 00 6161 194001 00 4101", "the first part of 16,385 bytes", true },
+		{ "0a 81 86 01 00 6161 194001 194000 4101", "the last", true },
+		{ "0a 81 86 01 00 6161 1a01000000 1a00ffffff 4101", "the last of 16 MiB", true },
+		{ "0a 81 86 01 00 6161 1a01000001 00 4101", "of 16 MiB and one", false },
+		{ "0a 81 86 01 00 6161 194000 00 4101", "of a value that fits whole", false },
+		{ "0a 81 86 01 00 6161 00 00 40", "of nothing", false },
+		{ "0a 81 86 01 00 6161 194001 00 40", "without bytes", false },
+		{ "0a 81 86 01 00 6161 194001 194001 4101", "that begins at the end", false },
+		{ "0a 81 86 01 00 6161 194001 194000 420101", "that passes the end", false },
+		{ "0a 81 86 01 00 6161 194001 00 6161", "of text", false },
+		{ "0a 81 85 01 00 6161 194001 00", "a change of five", false },
+		{ "0a 82 86 01 00 6161 194001 00 4101 83 02 00 6162", "before a change", false },
+		{ "0a 82 83 01 00 6161 86 02 00 6162 194001 00 4101", "behind a change", true },
+		{ "0b 81 87 01 04 00 60 194001 00 4101", "of a report", true },
+		{ "0b 81 87 01 04 00 60 00 00 40", "of a report, of nothing", false },
+		{ "0b 81 86 01 04 00 60 194001 00", "a report of six", false },
+		{ "0b 82 87 01 04 00 60 194001 00 4101 84 02 04 00 60", "before a report", false },
+		{ "0c 81 83 00 05 194000", "a partial", true },
+		{ "0c 82 83 00 05 01 83 01 06 00", "one of each kind", true },
+		{ "0c 82 83 00 05 01 83 00 06 01", "two of a kind", false },
+		{ "0c 82 83 01 05 01 83 00 06 01", "kinds not ascending", false },
+		{ "0c 81 83 02 05 01", "a third kind", false },
+		{ "0c 81 83 190100 05 01", "a kind of 256", false },
+		{ "0c 81 83 00 00 01", "of change 0", false },
+		{ "0c 81 83 00 05 1a01000000", "all of 16 MiB", false },
+		{ "0c 81 82 00 05", "a partial of two", false },
+		{ "0c 80", "no partials in an array", false },
+	};
+	struct hg_wire_change c = changes[0];
+	struct hg_wire_request r = small_request(), out;
+	uint8_t bytes[128];
+	size_t n, head, at;
+
+	head = hex_bytes("a5 0001 016161 0250 00000000000000000000000000000000 0301", bytes);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		n = head + hex_bytes(cases[i].hex, bytes + head);
+		is_int(decode_and_compare(bytes, n, true), cases[i].good ? 0 : -EBADMSG,
+		       cases[i].name);
+	}
+	c.part = (struct hg_wire_part){ HG_WIRE_OBJECT_MAX, HG_WIRE_PART_MAX,
+					hg_slice_of(frame, HG_WIRE_PART_MAX) };
+	r.changes = &c;
+	r.n_changes = 1;
+	is_int(hg_wire_put_request(&r, frame, sizeof(frame)), -EINVAL, "a part beside a value");
+	c.value.len = 0;
+	is_int(hg_wire_get_request(body(hg_wire_put_request(&r, frame, sizeof(frame))), &room, &out,
+				   &at),
+	       0, "the largest part there and back");
+	ok(out.changes[0].part.total == HG_WIRE_OBJECT_MAX &&
+		   out.changes[0].part.offset == HG_WIRE_PART_MAX &&
+		   out.changes[0].part.bytes.len == HG_WIRE_PART_MAX &&
+		   !hg_wire_part_ends(&out.changes[0].part),
+	   "its fields");
+	c.part.bytes.len++;
+	is_int(hg_wire_put_request(&r, frame, sizeof(frame)), -EINVAL, "one byte more");
+}
+
 static void test_frames(void)
 {
 	is_int(hg_wire_frame_len("\0\0\0", 3), 0, "no prefix yet");
@@ -421,6 +505,7 @@ int main(void)
 	test_damage(false, hg_wire_put_response(&s, frame, sizeof(frame)), "a response");
 	test_foreign();
 	test_ranges();
+	test_parts();
 	test_frames();
 	test_names();
 	return tap_done();

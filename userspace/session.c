@@ -47,6 +47,7 @@ struct hg_session {
 	int fd; /* until bev has it */
 	struct event *connected, *ended, *deadline, *end_by;
 	struct bufferevent *bev;
+	bool heard; /* anything of TLS from the mirror */
 	uint32_t round;
 	uint64_t goal; /* last change of ours when the session began; later ones may wait */
 	struct hg_session_message message;
@@ -56,14 +57,6 @@ struct hg_session {
 
 static void connect_next(struct hg_session *s);
 static void send_request(struct hg_session *s);
-
-const char *hg_sync_failure_name(enum hg_sync_failure f)
-{
-	static const char *const names[] = { "none",	 "dns",	 "connect", "tls",
-					     "protocol", "busy", "refused", "store" };
-
-	return names[f];
-}
 
 static void enter(struct hg_session *s, enum state state, uint64_t limit_ms)
 {
@@ -165,7 +158,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 		connect_failed(s, strerror(ETIMEDOUT));
 		break;
 	case HANDSHAKE:
-		end(s, HG_SYNC_TLS, "%s: handshake: %s", s->peer, strerror(ETIMEDOUT));
+		end(s, s->heard ? HG_SYNC_TLS : HG_SYNC_BUSY, "%s: handshake: %s", s->peer,
+		    strerror(ETIMEDOUT));
 		break;
 	case ANSWER:
 		end(s, HG_SYNC_PROTOCOL, "%s: no answer", s->peer);
@@ -191,7 +185,9 @@ static void on_message(int sent, int version, int type, const void *data, size_t
 		       void *ctx)
 {
 	const uint8_t *message = data;
+	struct hg_session *s = ctx;
 
+	s->heard |= !sent;
 	if (!sent && type == SSL3_RT_HANDSHAKE && len && message[0] == SSL3_MT_SERVER_HELLO)
 		cork(SSL_get_fd(ssl), 1);
 }
@@ -211,7 +207,9 @@ static void lost(struct hg_session *s, int error)
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		e = 0;
-	if (e) {
+	if (s->state == HANDSHAKE && !s->heard && ERR_GET_LIB(e) != ERR_LIB_SSL) {
+		end(s, HG_SYNC_BUSY, "%s: closed before it said anything", s->peer);
+	} else if (e) {
 		reason = ERR_reason_error_string(e);
 		end(s, HG_SYNC_TLS, "%s: %s%s%s", s->peer, reason ? reason : "TLS failed",
 		    verify == X509_V_OK ? "" : ": ",
@@ -424,6 +422,7 @@ static void start_tls(struct hg_session *s)
 	if (s->o.ticket)
 		SSL_set_session(ssl, s->o.ticket);
 	SSL_set_msg_callback(ssl, on_message);
+	SSL_set_msg_callback_arg(ssl, s);
 	s->bev = bufferevent_openssl_socket_new(s->agent->base, s->fd, ssl,
 						BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
 	if (!s->bev) {

@@ -10,24 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "../lib/wire.h"
+#include "interval.h"
 #include "store.h"
 
 struct hg_agent;
-
-/* Why a session failed; each backs off by itself. */
-enum hg_sync_failure {
-	HG_SYNC_OK = 0,
-	HG_SYNC_DNS,	  /* the name does not resolve */
-	HG_SYNC_CONNECT,  /* no connection */
-	HG_SYNC_TLS,	  /* handshake or certificates */
-	HG_SYNC_PROTOCOL, /* what came is not the protocol, or came too late */
-	HG_SYNC_BUSY,	  /* the mirror or its database is overloaded or away */
-	HG_SYNC_REFUSED,  /* it does not know, or has quarantined, this device */
-	HG_SYNC_STORE,	  /* our store cannot be written */
-	HG_SYNC_FAILURES,
-};
-
-const char *hg_sync_failure_name(enum hg_sync_failure f);
 
 struct hg_session_result {
 	enum hg_sync_failure failure;

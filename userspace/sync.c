@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * When the next session is due, and what the last ones came to. Always true: a timer runs or a
- * session does. Failures back off by class with full jitter (a random time below a bound that
- * doubles), so that a fleet which lost its mirror at one moment does not come back at one.
+ * session does. How long it runs is interval.c's.
  */
 #include "sync.h"
 
@@ -15,6 +14,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include "agent.h"
+#include "interval.h"
 #include "session.h"
 #include "../lib/log.h"
 
@@ -44,7 +44,7 @@ struct hg_sync {
 	bool again_at_once;
 	TAILQ_HEAD(waiters, waiter) waiters;
 	size_t n_waiters;
-	unsigned int failed[HG_SYNC_FAILURES]; /* in a row, since the last good session */
+	struct hg_interval interval;
 	uint64_t good, bad, ended_ms, good_ms;
 	struct hg_session_result last;
 };
@@ -65,41 +65,6 @@ static void set_due(struct hg_sync *s, uint64_t due_ms)
 	s->due_ms = due_ms;
 	in = due_ms > now ? due_ms - now : 0;
 	event_add(s->timer, &(struct timeval){ in / 1000, in % 1000 * 1000 });
-}
-
-static uint64_t with_jitter(const struct hg_sync *s, uint64_t ms)
-{
-	uint64_t range = ms * s->agent->conf.mirror.jitter / 100;
-
-	return ms - range + random_below(2 * range + 1);
-}
-
-static uint64_t interval(const struct hg_sync *s, uint32_t hint)
-{
-	const struct hg_agent_conf *c = &s->agent->conf;
-	uint64_t ms = hint ? hint : c->mirror.interval;
-
-	if (ms < c->mirror.interval_min)
-		ms = c->mirror.interval_min;
-	if (ms > c->mirror.interval_max)
-		ms = c->mirror.interval_max;
-	return with_jitter(s, ms);
-}
-
-/* A tenth of the bound is kept, so that "random below" is never a hammering "at once". */
-static uint64_t backoff(const struct hg_sync *s, enum hg_sync_failure f, uint32_t hint)
-{
-	const struct hg_agent_conf *c = &s->agent->conf;
-	uint64_t bound = c->mirror.backoff_min, ms;
-
-	if (f == HG_SYNC_REFUSED)
-		bound = c->mirror.backoff_refused;
-	for (unsigned int i = 1; i < s->failed[f] && bound < c->mirror.backoff_max; i++)
-		bound *= 2;
-	if (f != HG_SYNC_REFUSED && bound > c->mirror.backoff_max)
-		bound = c->mirror.backoff_max;
-	ms = bound / 10 + random_below(bound - bound / 10 + 1);
-	return f == HG_SYNC_BUSY && hint > ms ? hint + random_below(hint) : ms;
 }
 
 static void ticket_path(const struct hg_sync *s, const char *suffix, char *buf, size_t size)
@@ -189,14 +154,13 @@ static void plan(struct hg_sync *s, const struct hg_session_result *r)
 	uint64_t now = hg_uptime_ms();
 
 	if (r->failure == HG_SYNC_OK) {
-		memset(s->failed, 0, sizeof(s->failed));
 		s->backing_off = false;
-		set_due(s, now + interval(s, r->interval_ms));
+		set_due(s, now + hg_interval_good(&s->interval, r->interval_ms,
+						  r->received + r->commands));
 		return;
 	}
-	s->failed[r->failure]++;
 	s->backing_off = true;
-	set_due(s, now + backoff(s, r->failure, r->interval_ms));
+	set_due(s, now + hg_interval_failed(&s->interval, r->failure, r->interval_ms));
 	hg_log(r->failure == HG_SYNC_REFUSED ? HG_LOG_ERROR : HG_LOG_WARN,
 	       "sync: session %llu failed (%s): %s; next in %llu ms", (unsigned long long)r->number,
 	       hg_sync_failure_name(r->failure), r->text, (unsigned long long)(s->due_ms - now));
@@ -287,6 +251,7 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 	if (!s)
 		return NULL;
 	s->agent = agent;
+	hg_interval_init(&s->interval, &agent->conf, NULL, random_below);
 	TAILQ_INIT(&s->waiters);
 	s->tls = make_tls(s, err, err_size);
 	if (!s->tls)
@@ -345,7 +310,7 @@ void hg_sync_soon(struct hg_sync *s, bool at_once)
 	}
 	if (s->backing_off)
 		return;
-	due = now + (at_once ? 0 : s->agent->conf.mirror.interval_soon);
+	due = now + (at_once ? 0 : s->interval.soon);
 	if (s->ended_ms && due < s->ended_ms + GAP_MS)
 		due = s->ended_ms + GAP_MS;
 	if (due < s->due_ms)

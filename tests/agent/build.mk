@@ -21,3 +21,4 @@ test-libs-tests/agent/answers_test := -ljansson $(conf-libs)
 test-srcs-tests/agent/seal_test := userspace/seal.c
 test-srcs-tests/agent/host_test := $(guard-srcs) userspace/agent-conf.c
 test-libs-tests/agent/host_test := $(guard-libs) $(conf-libs)
+test-srcs-tests/agent/interval_test := userspace/interval.c

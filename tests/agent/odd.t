@@ -90,6 +90,19 @@ for number, name in ((1, "bad"), (2, "version"), (3, "uid"), (4, "unknown"), (5,
     odd(f"status {number}", lambda f, c, r: c.sendall(f.frame({0: 1, 1: number, 2: "because", 6: 1})), "because")
 odd("a status with terminal control characters in its detail",
     lambda f, c, r: c.sendall(f.frame({0: 1, 1: 6, 2: "\x1b[2J\nfoo", 6: 1})), "?[2J?foo")
+for number, name in ((6, "BUSY"), (7, "UNAVAILABLE")):
+    came = []
+
+    def later(fake, c, r):
+        came.append(time.monotonic())
+        c.sendall(fake.frame({0: 1, 1: number, 6: 1, 7: 600}) if len(came) < 3 else fake.frame(fake.answer(r)))
+
+    m.script = later
+    agent.call("sync.now")
+    wait_for(lambda: len(came) >= 3, "the third try", 10)
+    gaps = [b - a for a, b in zip(came, came[1:])]
+    ok(min(gaps[:2]) >= 0.6, f"after {name} nobody comes before the interval of the answer", gaps)
+good()
 rounds = len(m.requests)
 odd("more for ever", answer(_4=1), "rounds_max")
 ok(len(m.requests) - rounds <= 22, "but no more than rounds_max requests were made", len(m.requests) - rounds)
@@ -154,8 +167,8 @@ def plain(reply, wait=2):
 
 
 refuse(plain(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "a server of another protocol", "tls")
-refuse(plain(b""), "one that never answers the hello", "handshake")
-refuse(plain(b"", 0), "one that closes at once", "tls")
+refuse(plain(b""), "one that never answers the hello", "busy: 127.0.0.1:")
+refuse(plain(b"", 0), "one that closes at once", "busy: 127.0.0.1:")
 good()
 
 # Backoff: with a mirror that is gone, few attempts, at random moments.

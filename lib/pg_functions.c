@@ -23,8 +23,8 @@ static const char made_table[] =
 
 /* The statement that drops one kind. In one statement, so that those that need each other may go. */
 static const char drop_sql[] =
-	"SELECT format('DROP %s IF EXISTS %s', kind, string_agg(name, ', ')) FROM made WHERE kind = $1 "
-	"GROUP BY kind";
+	"SELECT format('DROP %s IF EXISTS %s', kind, string_agg(name, ', ')) FROM made "
+	"WHERE kind = $1 GROUP BY kind";
 
 /* All that this transaction made: rows of the catalogue that it inserted. */
 static const char note_sql[] =

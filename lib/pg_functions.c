@@ -21,7 +21,7 @@ static const char made_table[] =
 	"CREATE TABLE IF NOT EXISTS made "
 	"(kind text NOT NULL, name text NOT NULL, PRIMARY KEY (kind, name))";
 
-/* The statement that drops one kind. In one statement, so that those that need each other may go. */
+/* What drops one kind: one statement, so that those that need each other may go. */
 static const char drop_sql[] =
 	"SELECT format('DROP %s IF EXISTS %s', kind, string_agg(name, ', ')) FROM made "
 	"WHERE kind = $1 GROUP BY kind";

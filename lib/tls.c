@@ -5,16 +5,21 @@
  *
  *   - a full handshake verifies chain, dates, CRL (if given) and purpose: the extended key usage
  *     must be there and name the peer's role, for a CA may also sign for other purposes;
- *   - a resumed session shows no certificate, so servers verify the stored one again
- *     (recheck_peer): revoked or expired since means alert, and the session is forgotten;
+ *   - a resumed session shows no certificate, so servers verify the stored one again (recheck_peer)
+ *     unless nothing that this depends on has changed: revoked or expired since means alert, and
+ *     the session is forgotten;
  *   - on the sync port both sides insist on ALPN, so that no other protocol's bytes are taken for
  *     ours.
  */
 #include "tls.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -101,6 +106,58 @@ int hg_tls_key_load(const char *path, EVP_PKEY **key, char *err, size_t err_size
 	return rc;
 }
 
+/*
+ * What was verified stays so until the trust is loaded anew or something in it ends. Each store has
+ * a number, and a session the number of the store that it was verified against, with the end of
+ * what was looked at then: two words of ex_data, which copies of the session take along.
+ */
+static atomic_uint_least32_t trust_count;
+static int trust_number_index, trust_crl_index, session_number_index, session_until_index;
+static pthread_once_t trust_once = PTHREAD_ONCE_INIT;
+
+static void trust_indices(void)
+{
+	trust_number_index = X509_STORE_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	trust_crl_index = X509_STORE_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	session_number_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	session_until_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+/* Unix time; what cannot be read has ended. */
+static intptr_t time_of(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return t && ASN1_TIME_to_tm(t, &tm) ? (intptr_t)timegm(&tm) : 0;
+}
+
+/* The first end of a revocation list. */
+static intptr_t crl_until(X509_STORE *store)
+{
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+	intptr_t until = INTPTR_MAX;
+
+	for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
+		intptr_t end = crl && X509_CRL_get0_nextUpdate(crl)
+				       ? time_of(X509_CRL_get0_nextUpdate(crl))
+				       : INTPTR_MAX;
+
+		if (end < until)
+			until = end;
+	}
+	return until;
+}
+
+static bool trust_mark(X509_STORE *store)
+{
+	uintptr_t number = atomic_fetch_add(&trust_count, 1) + 1;
+
+	pthread_once(&trust_once, trust_indices);
+	return X509_STORE_set_ex_data(store, trust_number_index, (void *)number) &&
+	       X509_STORE_set_ex_data(store, trust_crl_index, (void *)crl_until(store));
+}
+
 X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t err_size)
 {
 	X509_STORE *store = X509_STORE_new();
@@ -122,6 +179,10 @@ X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t
 		}
 		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
 	}
+	if (!trust_mark(store)) {
+		file_error(err, err_size, ca, "cannot make a certificate store");
+		goto fail;
+	}
 	return store;
 fail:
 	X509_STORE_free(store);
@@ -134,7 +195,8 @@ static bool names_purpose(X509 *leaf)
 	return X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE;
 }
 
-int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
+/* As hg_tls_client_check(); *until is when the first of what was looked at ends. */
+static int client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain, intptr_t *until)
 {
 	X509_STORE_CTX *sc = X509_STORE_CTX_new();
 	int error = X509_V_ERR_OUT_OF_MEM;
@@ -146,8 +208,41 @@ int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
 		if (error == X509_V_OK && !names_purpose(cert))
 			error = X509_V_ERR_INVALID_PURPOSE;
 	}
+	*until = (intptr_t)X509_STORE_get_ex_data(trust, trust_crl_index);
+	for (int i = 0; error == X509_V_OK && i < sk_X509_num(X509_STORE_CTX_get0_chain(sc)); i++) {
+		const X509 *link = sk_X509_value(X509_STORE_CTX_get0_chain(sc), i);
+		intptr_t end = time_of(X509_get0_notAfter(link));
+
+		if (end < *until)
+			*until = end;
+	}
 	X509_STORE_CTX_free(sc);
 	ERR_clear_error();
+	return error;
+}
+
+int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
+{
+	intptr_t until;
+
+	return client_check(trust, cert, chain, &until);
+}
+
+/* The certificate of a session that is resumed: X509_V_OK or X509_V_ERR_*. */
+static int session_check(X509_STORE *trust, SSL_SESSION *session, X509 *leaf,
+			 STACK_OF(X509) * chain)
+{
+	void *number = X509_STORE_get_ex_data(trust, trust_number_index);
+	intptr_t until;
+	int error;
+
+	if (SSL_SESSION_get_ex_data(session, session_number_index) == number &&
+	    time(NULL) < (intptr_t)SSL_SESSION_get_ex_data(session, session_until_index))
+		return X509_V_OK;
+	error = client_check(trust, leaf, chain, &until);
+	if (error == X509_V_OK &&
+	    SSL_SESSION_set_ex_data(session, session_until_index, (void *)until))
+		SSL_SESSION_set_ex_data(session, session_number_index, number);
 	return error;
 }
 
@@ -191,8 +286,8 @@ static int recheck_peer(SSL *ssl, int *alert, void *arg)
 
 	if (!SSL_session_reused(ssl) || !leaf)
 		return SSL_TLSEXT_ERR_NOACK;
-	error = hg_tls_client_check(SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), leaf,
-				    SSL_get_peer_cert_chain(ssl));
+	error = session_check(SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), session, leaf,
+			      SSL_get_peer_cert_chain(ssl));
 	if (error == X509_V_OK)
 		return SSL_TLSEXT_ERR_NOACK;
 	SSL_set_verify_result(ssl, error);

@@ -35,7 +35,8 @@ enum hg_tls_role {
  * Returns a context: TLS 1.3 only, AES-GCM and ChaCha20 suites, SSL_MODE_NO_AUTO_CHAIN,
  * SSL_MODE_RELEASE_BUFFERS, partial writes from moving buffers, no early data. Peers are verified
  * against `ca`, `crl` and the purpose of their certificate (clientAuth or serverAuth must be
- * named); a resumed session's certificate is verified again. ALPN is enforced on both sides of
+ * named); a resumed session's certificate is verified again, unless neither the trust was loaded
+ * anew nor anything ended since that was done. ALPN is enforced on both sides of
  * sync. Servers keep sessions in memory (stateful tickets); a client resumes with
  * SSL_CTX_sess_set_new_cb() and SSL_set_session(), and drops its session when a handshake with it
  * fails. NULL with a message that names the file, the reason and what to do in err.

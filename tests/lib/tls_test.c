@@ -239,6 +239,43 @@ static void test_expired_since(void)
 	SSL_CTX_free(client);
 }
 
+/* What was verified when a session was resumed is believed until the certificate ends. */
+static void test_expires_between(void)
+{
+	const time_t end = time(NULL) + 3;
+	const struct timespec tenth = { .tv_nsec = 100000000 };
+	struct pki_cert c = pki_make(
+		&ca,
+		&(struct pki_request){
+			.cn = "x", .san = UID_URI, .eku = "clientAuth", .from_s = -60, .to_s = 2 });
+	char *crt = keep(pki_write_cert(dir, "short.crt", c.cert));
+	char *key = keep(pki_write_key(dir, "short.key", c.key, 0600));
+	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, NULL);
+	SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, crt, key, NULL);
+	struct outcome o;
+	bool resumed = true;
+
+	shake(server, client, "mirror.test", NULL);
+	/* The first verifies; the others rest on that, as the parameter cannot reach them. */
+	for (int i = 0; i < 3 && resumed; i++) {
+		o = shake(server, client, "mirror.test", ticket);
+		resumed = o.server && o.reused;
+		X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(SSL_CTX_get_cert_store(server)),
+					   1);
+	}
+	ok(resumed, "a session is resumed three times%s", o.server_why);
+	X509_VERIFY_PARAM_clear_flags(X509_STORE_get0_param(SSL_CTX_get_cert_store(server)),
+				      X509_V_FLAG_USE_CHECK_TIME);
+	while (time(NULL) <= end)
+		nanosleep(&tenth, NULL);
+	o = shake(server, client, "mirror.test", ticket);
+	ok(!o.server && strstr(o.server_why, "expired"), "then its certificate ends: %s",
+	   o.server_why);
+	SSL_CTX_free(server);
+	SSL_CTX_free(client);
+	pki_free(&c);
+}
+
 static void test_no_certificate(void)
 {
 	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, NULL);
@@ -435,6 +472,7 @@ int main(void)
 	test_devices();
 	test_revoked();
 	test_expired_since();
+	test_expires_between();
 	test_no_certificate();
 	test_protocols();
 	test_mirrors();

@@ -26,6 +26,7 @@ enum request_key {
 	REQ_CHANGES = 10,
 	REQ_REPORTS = 11,
 	REQ_PARTIAL = 12,
+	REQ_CSR = 13,
 };
 
 enum response_key {
@@ -39,6 +40,8 @@ enum response_key {
 	RES_INTERVAL = 7,
 	RES_CHANGES = 8,
 	RES_COMMANDS = 9,
+	RES_PSK = 10,
+	RES_CHAIN = 11,
 	RES_PARTIAL = 12,
 };
 
@@ -91,20 +94,31 @@ static bool request_ok(const struct hg_wire_request *r)
 	       (!r->mirror_epoch.len || r->mirror_epoch.len == HG_EPOCH_LEN) &&
 	       hg_wire_number_ok(r->mirror_cursor) && hg_wire_number_ok(r->command_cursor) &&
 	       hg_wire_number_ok(r->time_ms) && r->n_changes <= HG_WIRE_CHANGES_MAX &&
-	       r->n_reports <= HG_WIRE_REPORTS_MAX && r->n_partials <= HG_WIRE_PARTIALS_MAX;
+	       r->n_reports <= HG_WIRE_REPORTS_MAX && r->n_partials <= HG_WIRE_PARTIALS_MAX &&
+	       r->csr.len <= HG_WIRE_CSR_MAX;
+}
+
+/* All of it or nothing. */
+static bool psk_ok(const struct hg_wire_psk *p)
+{
+	if (!p->identity.len)
+		return !p->key.len && !p->not_after_ms;
+	return p->identity.len <= HG_WIRE_PSK_IDENTITY_MAX && p->key.len == HG_WIRE_PSK_KEY_LEN &&
+	       p->not_after_ms && hg_wire_number_ok(p->not_after_ms);
 }
 
 /* Only a response of status OK has contents. */
 static bool response_ok(const struct hg_wire_response *r)
 {
 	bool empty = !r->mirror_epoch.len && !r->flags && !r->device_cursor && !r->n_changes &&
-		     !r->n_commands && !r->n_partials;
+		     !r->n_commands && !r->n_partials && !r->psk.identity.len && !r->chain.len;
 
 	return (r->status == HG_WIRE_OK ? r->mirror_epoch.len == HG_EPOCH_LEN : empty) &&
 	       hg_wire_text_ok(r->detail, 0, HG_WIRE_DETAIL_MAX) &&
 	       hg_wire_number_ok(r->device_cursor) && hg_wire_number_ok(r->time_ms) &&
 	       r->n_changes <= HG_WIRE_CHANGES_MAX && r->n_commands <= HG_WIRE_COMMANDS_MAX &&
-	       r->n_partials <= HG_WIRE_PARTIALS_MAX;
+	       r->n_partials <= HG_WIRE_PARTIALS_MAX && psk_ok(&r->psk) &&
+	       r->chain.len <= HG_WIRE_CHAIN_MAX;
 }
 
 /* A field of its own key, left out when zero or empty. */
@@ -130,6 +144,17 @@ static void put_text_at(struct hg_cbor_out *o, uint64_t key, struct hg_slice tex
 		return;
 	hg_cbor_put_uint(o, key);
 	hg_cbor_put_text(o, text);
+}
+
+static void put_psk(struct hg_cbor_out *o, const struct hg_wire_psk *p)
+{
+	if (!p->identity.len)
+		return;
+	hg_cbor_put_uint(o, RES_PSK);
+	hg_cbor_put_array(o, 3);
+	hg_cbor_put_bytes(o, p->identity);
+	hg_cbor_put_bytes(o, p->key);
+	hg_cbor_put_uint(o, p->not_after_ms);
 }
 
 /* Room for the prefix is left first; the length is known last. */
@@ -161,7 +186,8 @@ long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size
 		return -EINVAL;
 	hg_cbor_put_map(&o, 4u + !!r->round + !!r->flags + !!r->mirror_epoch.len +
 				    !!r->mirror_cursor + !!r->command_cursor + !!r->time_ms +
-				    !!r->n_changes + !!r->n_reports + !!r->n_partials);
+				    !!r->n_changes + !!r->n_reports + !!r->n_partials +
+				    !!r->csr.len);
 	hg_cbor_put_uint(&o, REQ_VERSION);
 	hg_cbor_put_uint(&o, HG_WIRE_VERSION);
 	put_text_at(&o, REQ_UID, r->uid);
@@ -178,6 +204,7 @@ long hg_wire_put_request(const struct hg_wire_request *r, void *buf, size_t size
 		rc = hg_wire_put_reports(&o, REQ_REPORTS, r->reports, r->n_reports);
 	if (!rc)
 		rc = hg_wire_put_partials(&o, REQ_PARTIAL, r->partials, r->n_partials);
+	put_bytes_at(&o, REQ_CSR, r->csr);
 	return frame_end(&o, rc, buf);
 }
 
@@ -191,7 +218,7 @@ long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t si
 	hg_cbor_put_map(&o, 1u + !!r->status + !!r->detail.len + !!r->mirror_epoch.len +
 				    !!r->flags + !!r->device_cursor + !!r->time_ms +
 				    !!r->interval_ms + !!r->n_changes + !!r->n_commands +
-				    !!r->n_partials);
+				    !!r->n_partials + !!r->psk.identity.len + !!r->chain.len);
 	hg_cbor_put_uint(&o, RES_VERSION);
 	hg_cbor_put_uint(&o, HG_WIRE_VERSION);
 	put_number_at(&o, RES_STATUS, r->status);
@@ -204,6 +231,8 @@ long hg_wire_put_response(const struct hg_wire_response *r, void *buf, size_t si
 	rc = hg_wire_put_changes(&o, RES_CHANGES, r->changes, r->n_changes);
 	if (!rc)
 		rc = hg_wire_put_commands(&o, RES_COMMANDS, r->commands, r->n_commands);
+	put_psk(&o, &r->psk);
+	put_bytes_at(&o, RES_CHAIN, r->chain);
 	if (!rc)
 		rc = hg_wire_put_partials(&o, RES_PARTIAL, r->partials, r->n_partials);
 	return frame_end(&o, rc, buf);
@@ -240,6 +269,32 @@ static struct hg_slice get_epoch(struct hg_cbor_in *in)
 	if (s.len != HG_EPOCH_LEN)
 		hg_cbor_refuse(in, pos);
 	return s;
+}
+
+static struct hg_slice get_bytes(struct hg_cbor_in *in, size_t max)
+{
+	size_t pos = in->pos;
+	struct hg_slice s = hg_cbor_get_bytes(in);
+
+	if (!s.len || s.len > max)
+		hg_cbor_refuse(in, pos);
+	return s;
+}
+
+static struct hg_wire_psk get_psk(struct hg_cbor_in *in)
+{
+	struct hg_wire_psk p = { 0 };
+	size_t pos = in->pos;
+
+	if (hg_cbor_get_array(in) != 3)
+		hg_cbor_refuse(in, pos);
+	p.identity = get_bytes(in, HG_WIRE_PSK_IDENTITY_MAX);
+	pos = in->pos;
+	p.key = hg_cbor_get_bytes(in);
+	if (p.key.len != HG_WIRE_PSK_KEY_LEN)
+		hg_cbor_refuse(in, pos);
+	p.not_after_ms = get_number(in, INT64_MAX);
+	return p;
 }
 
 static struct hg_slice get_text(struct hg_cbor_in *in, size_t max)
@@ -320,6 +375,9 @@ static void get_request_field(struct hg_cbor_in *in, uint64_t key, size_t key_po
 		r->partials = room->partials;
 		r->n_partials = hg_wire_get_partials(in, room->partials);
 		break;
+	case REQ_CSR:
+		r->csr = get_bytes(in, HG_WIRE_CSR_MAX);
+		break;
 	default:
 		skip_unknown(in, key, key_pos);
 	}
@@ -386,6 +444,12 @@ static void get_response_field(struct hg_cbor_in *in, uint64_t key, size_t key_p
 	case RES_PARTIAL:
 		r->partials = room->partials;
 		r->n_partials = hg_wire_get_partials(in, room->partials);
+		break;
+	case RES_PSK:
+		r->psk = get_psk(in);
+		break;
+	case RES_CHAIN:
+		r->chain = get_bytes(in, HG_WIRE_CHAIN_MAX);
 		break;
 	default:
 		skip_unknown(in, key, key_pos);

@@ -29,8 +29,12 @@
 #define HG_WIRE_PARTIALS_MAX 2		      /* one of each kind */
 #define HG_WIRE_UID_MAX 64
 #define HG_WIRE_DETAIL_MAX 256 /* bytes of text for people */
-#define HG_WIRE_BUDGET                                                                             \
-	(HG_WIRE_MAX - 640) /* for changes, commands and reports: 640 is more than the rest */
+#define HG_WIRE_CSR_MAX 2048   /* bytes of a certification request */
+#define HG_WIRE_CHAIN_MAX 8192 /* bytes of certificates */
+#define HG_WIRE_PSK_IDENTITY_MAX 128
+#define HG_WIRE_PSK_KEY_LEN 32
+/* For changes, commands and reports: 9216 is more than the rest. */
+#define HG_WIRE_BUDGET (HG_WIRE_MAX - 9216)
 #define HG_WIRE_KEY_FREE 64
 #define HG_EPOCH_LEN 16
 
@@ -85,7 +89,7 @@ static inline bool hg_wire_part_ends(const struct hg_wire_part *p)
 
 enum hg_wire_kind { HG_WIRE_CHANGE = 0, HG_WIRE_REPORT = 1 };
 
-/* What the sender of a message holds of a value that comes to it in parts: the first `have` bytes. */
+/* What the sender of a message holds of a value that comes in parts: its first `have` bytes. */
 struct hg_wire_partial {
 	uint8_t kind; /* enum hg_wire_kind */
 	uint64_t seq; /* of the change, or of the command reported on */
@@ -126,6 +130,14 @@ struct hg_wire_report {
 };
 
 #define HG_REQUEST_FULL 1u /* device wants every mirror-owned property again (store lost) */
+#define HG_REQUEST_KEY 2u  /* device wants a pre-shared key */
+
+/* A key handed out for later handshakes; identity.len == 0: none. lib/psk.h makes them. */
+struct hg_wire_psk {
+	struct hg_slice identity; /* 1..HG_WIRE_PSK_IDENTITY_MAX bytes */
+	struct hg_slice key;	  /* HG_WIRE_PSK_KEY_LEN bytes */
+	uint64_t not_after_ms;	  /* Unix ms by the mirror's clock, > 0 */
+};
 
 struct hg_wire_request {
 	struct hg_slice uid;
@@ -143,6 +155,7 @@ struct hg_wire_request {
 	size_t n_reports;
 	struct hg_wire_partial *partials; /* of the mirror's change; kinds ascend */
 	size_t n_partials;
+	struct hg_slice csr; /* PKCS#10 in DER, wants a certificate; or empty */
 };
 
 #define HG_RESPONSE_MORE 1u /* there is more for the device: ask again in this session */
@@ -162,6 +175,8 @@ struct hg_wire_response {
 	size_t n_commands;
 	struct hg_wire_partial *partials; /* of the device's change and report; kinds ascend */
 	size_t n_partials;
+	struct hg_wire_psk psk;
+	struct hg_slice chain; /* certificates in DER, leaf first, one behind the other; or empty */
 };
 
 /*

@@ -95,6 +95,37 @@ static void print_bad(const char *name, const char *hex)
 	print(name, hg_slice_of(frame, n));
 }
 
+static void bad_vectors(void)
+{
+	print_bad("bad-long-number",
+		  "a4 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 1805");
+	print_bad("bad-key-order",
+		  "a4 00 01 02 50 000102030405060708090a0b0c0d0e0f 01 61 61 03 01");
+	print_bad("bad-key-twice",
+		  "a5 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 01 03 01");
+	print_bad("bad-indefinite",
+		  "bf 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 01 ff");
+	print_bad("bad-trailing-byte",
+		  "a4 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 01 00");
+}
+
+/* Identity and key are the mirror's affair; these are two hashes. */
+static void key_vectors(struct hg_wire_request *q, struct hg_slice mirror_epoch)
+{
+	uint8_t identity[32], key[HG_WIRE_PSK_KEY_LEN];
+	struct hg_wire_response a = { .mirror_epoch = mirror_epoch,
+				      .time_ms = TIME_MS + 10,
+				      .psk = { hg_slice_of(identity, sizeof(identity)),
+					       hg_slice_of(key, sizeof(key)),
+					       TIME_MS + 7776000000 } };
+
+	EVP_Digest("identity", 8, identity, NULL, EVP_sha256(), NULL);
+	EVP_Digest("key", 3, key, NULL, EVP_sha256(), NULL);
+	q->flags = HG_REQUEST_KEY;
+	print_request("request-key", q);
+	print_response("response-key", &a);
+}
+
 static void sync_vectors(void)
 {
 	static const uint8_t device_epoch[] = "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17";
@@ -172,20 +203,14 @@ static void sync_vectors(void)
 	q.reports = reports;
 	q.n_reports = 2;
 	print_request("request-reports", &q);
-	a = (struct hg_wire_response){ .status = HG_WIRE_BUSY,
-				       .detail = text("database is starting"),
-				       .interval_ms = 5000 };
-	print_response("response-busy", &a);
-	print_bad("bad-long-number",
-		  "a4 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 1805");
-	print_bad("bad-key-order",
-		  "a4 00 01 02 50 000102030405060708090a0b0c0d0e0f 01 61 61 03 01");
-	print_bad("bad-key-twice",
-		  "a5 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 01 03 01");
-	print_bad("bad-indefinite",
-		  "bf 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 01 ff");
-	print_bad("bad-trailing-byte",
-		  "a4 00 01 01 61 61 02 50 000102030405060708090a0b0c0d0e0f 03 01 00");
+	print_response("response-busy",
+		       &(struct hg_wire_response){ .status = HG_WIRE_BUSY,
+						   .detail = text("database is starting"),
+						   .interval_ms = 5000 });
+	q.n_reports = 0;
+	q.round = 0;
+	key_vectors(&q, a.mirror_epoch);
+	bad_vectors();
 }
 
 static EVP_PKEY *load(const char *pem)

@@ -19,6 +19,7 @@
 static uint8_t frame[HG_WIRE_MAX + 4];
 static struct hg_wire_room room;
 static const uint8_t epoch[HG_EPOCH_LEN] = { 1, 2, 3 };
+static const uint8_t key[HG_WIRE_PSK_KEY_LEN] = { 9, 8, 7 };
 static uint8_t big[HG_WIRE_VALUE_MAX + 1]; /* a text of the most bytes allowed, and one to spare */
 
 static struct hg_slice body(long len)
@@ -76,6 +77,7 @@ static struct hg_wire_request full_request(void)
 	r.n_reports = 2;
 	r.partials = partials;
 	r.n_partials = 2;
+	r.csr = hg_slice_str("\x30\x01");
 	return r;
 }
 
@@ -94,6 +96,9 @@ static struct hg_wire_response full_response(void)
 	r.n_commands = 2;
 	r.partials = partials;
 	r.n_partials = 1;
+	r.psk = (struct hg_wire_psk){ hg_slice_str("identity"), hg_slice_of(key, sizeof(key)),
+				      INT64_MAX };
+	r.chain = hg_slice_str("\x30\x02\x03");
 	return r;
 }
 
@@ -127,6 +132,7 @@ static void test_request(void)
 	ok(out.n_partials == 2 && out.partials[0].seq == 3 && out.partials[0].have == 98304 &&
 		   out.partials[1].kind == HG_WIRE_REPORT && !out.partials[1].have,
 	   "what it holds of values that come in parts");
+	ok(hg_slice_eq(out.csr, in.csr), "a certification request");
 	is_int(hg_wire_put_request(&in, frame, (size_t)len), len, "fits its own length");
 	is_int(hg_wire_put_request(&in, frame, (size_t)len - 1), -ENOSPC, "and not less");
 	is_int(hg_wire_put_request(&in, frame, 3), -ENOSPC, "nor the prefix alone");
@@ -152,6 +158,10 @@ static void test_response(void)
 	ok(out.commands[1].repeatable && hg_slice_eq(out.commands[1].action, commands[1].action) &&
 		   hg_slice_eq(out.commands[1].input, commands[1].input),
 	   "a command with input");
+	ok(hg_slice_eq(out.psk.identity, in.psk.identity) && hg_slice_eq(out.psk.key, in.psk.key) &&
+		   out.psk.not_after_ms == INT64_MAX,
+	   "a pre-shared key");
+	ok(hg_slice_eq(out.chain, in.chain), "certificates");
 	in = (struct hg_wire_response){ .status = HG_WIRE_BUSY, .interval_ms = 5000 };
 	len = hg_wire_put_response(&in, frame, sizeof(frame));
 	is_int(hg_wire_get_response(body(len), &room, &out, &at), 0, "a refusal");
@@ -202,10 +212,18 @@ static void test_rules(void)
 		r.reports = &report; r.n_reports = 1);
 	REQUEST("a detail of 257 bytes", report.detail = hg_slice_of(big + 3, 257);
 		r.reports = &report; r.n_reports = 1);
+	REQUEST("a certification request over the limit",
+		r.csr = hg_slice_of(big, HG_WIRE_CSR_MAX + 1));
 	REQUEST("a name that is not UTF-8", two[0].name = hg_slice_str("\xff"));
 	RESPONSE("no mirror epoch", s.mirror_epoch.len = 0);
 	RESPONSE("a refusal with changes", s.status = HG_WIRE_BUSY);
 	RESPONSE("65 commands", s.n_commands = HG_WIRE_COMMANDS_MAX + 1);
+	RESPONSE("a key of 31 bytes", s.psk.key.len = 31);
+	RESPONSE("a key that never was valid", s.psk.not_after_ms = 0);
+	RESPONSE("a key valid to 2^63", s.psk.not_after_ms = 1ull << 63);
+	RESPONSE("a key without identity", s.psk.identity.len = 0);
+	RESPONSE("an identity of 129 bytes", s.psk.identity = hg_slice_of(big, 129));
+	RESPONSE("certificates over the limit", s.chain = hg_slice_of(big, HG_WIRE_CHAIN_MAX + 1));
 	RESPONSE("command 0", command.seq = 0; s.commands = &command; s.n_commands = 1);
 	RESPONSE("an action without name", command.action.len = 0; s.commands = &command;
 		 s.n_commands = 1);
@@ -232,21 +250,18 @@ static void test_budget(void)
 		sum += hg_wire_change_size(&many[n]);
 	}
 	ok(n > 10 && n < HG_WIRE_CHANGES_MAX, "the budget ends before the count (%zu changes)", n);
-	r = (struct hg_wire_request){ hg_slice_of(names, HG_WIRE_UID_MAX),
-				      r.epoch,
-				      INT64_MAX,
-				      UINT32_MAX,
-				      UINT32_MAX,
-				      r.epoch,
-				      INT64_MAX,
-				      INT64_MAX,
-				      INT64_MAX,
-				      many,
-				      n,
-				      NULL,
-				      0,
-				      NULL,
-				      0 };
+	r = (struct hg_wire_request){ .uid = hg_slice_of(names, HG_WIRE_UID_MAX),
+				      .epoch = r.epoch,
+				      .session = INT64_MAX,
+				      .round = UINT32_MAX,
+				      .flags = UINT32_MAX,
+				      .mirror_epoch = r.epoch,
+				      .mirror_cursor = INT64_MAX,
+				      .command_cursor = INT64_MAX,
+				      .time_ms = INT64_MAX,
+				      .changes = many,
+				      .n_changes = n,
+				      .csr = hg_slice_of(big, HG_WIRE_CSR_MAX) };
 	with = hg_wire_put_request(&r, frame, sizeof(frame));
 	ok(with > 0, "a budget's worth fits in a message");
 	is_int(hg_wire_get_request(body(with), &room, &out, &at), 0, "and is decoded");
@@ -365,6 +380,7 @@ static void test_foreign(void)
 /* One element with one number that its field does not hold, in an otherwise good message. */
 static void test_ranges(void)
 {
+#define KEY "0707070707070707070707070707070707070707070707070707070707070707"
 	static const struct {
 		const char *hex, *name;
 		bool good;
@@ -377,6 +393,12 @@ static void test_ranges(void)
 		{ "08 81 84 01 00 6161 40", "a value of bytes", false },
 		{ "08 81 84 01 00 6161 6100", "a value with U+0000", false },
 		{ "08 80", "no changes in an array", false },
+		{ "0a 83 4101 5820 " KEY " 01", "a pre-shared key", true },
+		{ "0a 83 4101 5820 " KEY " 00", "a pre-shared key valid to 0", false },
+		{ "0a 83 40 5820 " KEY " 01", "one without identity", false },
+		{ "0a 82 4101 5820 " KEY, "one without end", false },
+		{ "0a 83 4101 41 07 01", "one of one byte", false },
+		{ "0b 40", "no certificates", false },
 	}, told[] = {
 		{ "0b 81 84 01 04 1a7fffffff 60", "exit of 2^31 - 1", true },
 		{ "0b 81 84 01 04 1a80000000 60", "exit of 2^31", false },

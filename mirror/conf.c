@@ -44,6 +44,8 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 		 "name by which devices reach this mirror; goes into bundles") },
 	{ NUMBER(sync, public_port, UINT, "4646", 1, 65535, "and the port") },
 	{ NUMBER(sync, connections, UINT, "10000", 1, 1000000, "devices connected at once") },
+	{ NUMBER(sync, batch, UINT, "256", 1, 1024,
+		 "devices' requests committed together at most; 1: each by itself") },
 	{ NUMBER(sync, handshake_timeout, DURATION, "10s", 100, 10 * MINUTE_MS,
 		 "of a TLS handshake") },
 	{ NUMBER(sync, idle_timeout, DURATION, "30s", 100, 60 * MINUTE_MS,

@@ -20,7 +20,7 @@ struct hg_mirror_conf {
 	struct {
 		char *listen, *cert, *key, *ca, *crl, *public_host;
 		uint64_t public_port, connections, handshake_timeout, idle_timeout, message_timeout;
-		uint64_t busy_interval;
+		uint64_t busy_interval, batch;
 	} sync;
 	struct {
 		char *listen, *cert, *key, *public_url;

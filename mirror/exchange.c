@@ -120,9 +120,14 @@ static json_t *json_of(const char *text)
 /* bytea's hexadecimal form. */
 static void put_hex(struct hg_slice in, char *out)
 {
-	out += sprintf(out, "\\x");
-	for (size_t i = 0; i < in.len; i++)
-		out += sprintf(out, "%02x", in.ptr[i]);
+	static const char digits[] = "0123456789abcdef";
+
+	out = stpcpy(out, "\\x");
+	for (size_t i = 0; i < in.len; i++) {
+		*out++ = digits[in.ptr[i] >> 4];
+		*out++ = digits[in.ptr[i] & 15];
+	}
+	*out = '\0';
 }
 
 static json_t *text_of(struct hg_slice s)
@@ -189,12 +194,11 @@ out:
 	return text;
 }
 
-int hg_exchange_params(const struct hg_wire_request *r, uint32_t age_ms,
-		       struct hg_exchange_params *p)
+int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p)
 {
-	const uint64_t numbers[] = { r->session,       r->round,	  r->flags,
-				     r->mirror_cursor, r->command_cursor, age_ms };
-	static const int places[] = { 2, 3, 4, 6, 7, 10 };
+	const uint64_t numbers[] = { r->session, r->round, r->flags, r->mirror_cursor,
+				     r->command_cursor };
+	static const int places[] = { 2, 3, 4, 6, 7 };
 
 	memset(p, 0, sizeof(*p));
 	snprintf(p->uid, sizeof(p->uid), "%.*s", (int)r->uid.len, (const char *)r->uid.ptr);
@@ -207,9 +211,18 @@ int hg_exchange_params(const struct hg_wire_request *r, uint32_t age_ms,
 		snprintf(p->numbers[i], sizeof(p->numbers[i]), "%" PRIu64, numbers[i]);
 		p->values[places[i]] = p->numbers[i];
 	}
-	p->values[8] = p->changes = changes_text(r);
-	p->values[9] = p->reports = reports_text(r);
-	return p->changes && p->reports ? 0 : -ENOMEM;
+	p->changes = r->n_changes ? changes_text(r) : NULL;
+	p->reports = r->n_reports ? reports_text(r) : NULL;
+	p->values[8] = p->changes ? p->changes : "[]";
+	p->values[9] = p->reports ? p->reports : "[]";
+	hg_exchange_set_age(p, 0);
+	return !p->changes == !r->n_changes && !p->reports == !r->n_reports ? 0 : -ENOMEM;
+}
+
+void hg_exchange_set_age(struct hg_exchange_params *p, uint32_t age_ms)
+{
+	snprintf(p->age, sizeof(p->age), "%" PRIu32, age_ms);
+	p->values[HG_EXCHANGE_PARAMS - 1] = p->age;
 }
 
 void hg_exchange_params_free(struct hg_exchange_params *p)
@@ -217,6 +230,75 @@ void hg_exchange_params_free(struct hg_exchange_params *p)
 	free(p->changes);
 	free(p->reports);
 	p->changes = p->reports = NULL;
+}
+
+/* Room for n more bytes, and NUL. Once memory is out all further calls do nothing. */
+static char *column_room(struct hg_exchange_column *c, size_t n)
+{
+	size_t size = c->size ? c->size : 4096;
+	char *text = c->text;
+
+	if (c->len + n < c->size)
+		return text + c->len;
+	while (c->len + n >= size)
+		size *= 2;
+	text = realloc(text, size);
+	if (!text)
+		return NULL;
+	c->text = text;
+	c->size = size;
+	return text + c->len;
+}
+
+void hg_exchange_arrays_begin(struct hg_exchange_arrays *a)
+{
+	a->lost = false;
+	for (size_t i = 0; i < HG_EXCHANGE_PARAMS; i++)
+		a->columns[i].len = 0;
+}
+
+void hg_exchange_arrays_add(struct hg_exchange_arrays *a, const struct hg_exchange_params *p)
+{
+	for (size_t i = 0; i < HG_EXCHANGE_PARAMS; i++) {
+		struct hg_exchange_column *c = &a->columns[i];
+		const char *s = p->values[i];
+		/* brace or comma, two quotes, each byte perhaps escaped, the last brace */
+		char *at = column_room(c, 2 * strlen(s) + 4);
+
+		if (!at) {
+			a->lost = true;
+			return;
+		}
+		*at++ = c->len ? ',' : '{';
+		*at++ = '"';
+		for (; *s; s++) {
+			if (*s == '"' || *s == '\\')
+				*at++ = '\\';
+			*at++ = *s;
+		}
+		*at++ = '"';
+		c->len = at - c->text;
+	}
+}
+
+int hg_exchange_arrays_end(struct hg_exchange_arrays *a, const char *values[HG_EXCHANGE_PARAMS])
+{
+	for (size_t i = 0; i < HG_EXCHANGE_PARAMS; i++) {
+		struct hg_exchange_column *c = &a->columns[i];
+
+		if (a->lost || !c->len)
+			return -ENOMEM;
+		memcpy(c->text + c->len, "}", 2);
+		values[i] = c->text;
+	}
+	return 0;
+}
+
+void hg_exchange_arrays_free(struct hg_exchange_arrays *a)
+{
+	for (size_t i = 0; i < HG_EXCHANGE_PARAMS; i++)
+		free(a->columns[i].text);
+	memset(a, 0, sizeof(*a));
 }
 
 static int add_value(struct arena *a, const json_t *value, struct hg_slice *out)
@@ -306,45 +388,55 @@ static struct hg_slice detail_of(const char *s)
 	return hg_slice_of(s, n);
 }
 
+static int digit_of(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static int take_epoch(const char *hex, uint8_t epoch[static HG_EPOCH_LEN], struct hg_slice *out)
 {
 	if (strlen(hex) != 2 + 2 * HG_EPOCH_LEN)
 		return -EBADMSG;
 	for (int i = 0; i < HG_EPOCH_LEN; i++) {
-		unsigned int byte;
+		int high = digit_of(hex[2 + 2 * i]), low = digit_of(hex[3 + 2 * i]);
 
-		if (sscanf(hex + 2 + 2 * i, "%2x", &byte) != 1)
+		if (high < 0 || low < 0)
 			return -EBADMSG;
-		epoch[i] = (uint8_t)byte;
+		epoch[i] = (uint8_t)(high << 4 | low);
 	}
 	*out = hg_slice_of(epoch, HG_EPOCH_LEN);
 	return 0;
 }
 
-long hg_exchange_response(const PGresult *res, void *buf, uint32_t *status)
+bool hg_exchange_left_out(const PGresult *res, int row)
 {
-	static struct hg_wire_room room; /* large; one thread, and gone when this returns */
-	static struct arena arena;
+	return PQgetvalue(res, row, COL_STATUS)[0] == '-';
+}
+
+long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status)
+{
+	static _Thread_local struct hg_wire_room room; /* large, and done with on return */
+	static _Thread_local struct arena arena;
 	uint8_t epoch[HG_EPOCH_LEN];
 	struct hg_wire_response r = { 0 };
 	json_t *changes, *commands;
 	long n = -EBADMSG;
 
-	if (PQntuples(res) != 1 || PQnfields(res) != COLUMNS)
+	if (row >= PQntuples(res) || PQnfields(res) < COLUMNS)
 		return -EBADMSG;
 	arena.used = 0;
-	r.status = (uint32_t)atol(PQgetvalue(res, 0, COL_STATUS));
-	r.detail = detail_of(PQgetvalue(res, 0, COL_DETAIL));
-	r.flags = (uint32_t)atol(PQgetvalue(res, 0, COL_FLAGS));
-	r.device_cursor = strtoull(PQgetvalue(res, 0, COL_DEVICE_CURSOR), NULL, 10);
-	r.time_ms = strtoull(PQgetvalue(res, 0, COL_TIME), NULL, 10);
-	r.interval_ms = (uint32_t)atol(PQgetvalue(res, 0, COL_INTERVAL));
+	r.status = (uint32_t)atol(PQgetvalue(res, row, COL_STATUS));
+	r.detail = detail_of(PQgetvalue(res, row, COL_DETAIL));
+	r.flags = (uint32_t)atol(PQgetvalue(res, row, COL_FLAGS));
+	r.device_cursor = strtoull(PQgetvalue(res, row, COL_DEVICE_CURSOR), NULL, 10);
+	r.time_ms = strtoull(PQgetvalue(res, row, COL_TIME), NULL, 10);
+	r.interval_ms = (uint32_t)atol(PQgetvalue(res, row, COL_INTERVAL));
 	*status = r.status;
 	if (r.status != HG_WIRE_OK)
 		return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
-	changes = json_of(PQgetvalue(res, 0, COL_CHANGES));
-	commands = json_of(PQgetvalue(res, 0, COL_COMMANDS));
-	if (!take_epoch(PQgetvalue(res, 0, COL_MIRROR_EPOCH), epoch, &r.mirror_epoch) &&
+	changes = json_of(PQgetvalue(res, row, COL_CHANGES));
+	commands = json_of(PQgetvalue(res, row, COL_COMMANDS));
+	if (!take_epoch(PQgetvalue(res, row, COL_MIRROR_EPOCH), epoch, &r.mirror_epoch) &&
 	    !take_changes(changes, &arena, &room, &r) &&
 	    !take_commands(commands, &arena, &room, &r))
 		n = hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);

@@ -3,31 +3,55 @@
 #ifndef HG_MIRROR_EXCHANGE_H
 #define HG_MIRROR_EXCHANGE_H
 
+#include <stdbool.h>
 #include <jansson.h>
 #include <libpq-fe.h>
 #include "../lib/tls.h"
 #include "../lib/wire.h"
 
 #define HG_EXCHANGE_SQL "SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-#define HG_EXCHANGE_PARAMS 11
+/* The same of many: each parameter is an array; the last column is the place of the request. */
+#define HG_EXCHANGE_BATCH_SQL                                                                      \
+	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) b"
+#define HG_EXCHANGE_PARAMS 11 /* the age is the last */
 
 struct hg_exchange_params {
-	const char *values[HG_EXCHANGE_PARAMS];
+	const char *values[HG_EXCHANGE_PARAMS]; /* may point into this: it cannot be moved */
 	char uid[HG_UID_MAX + 1], epoch[2 * HG_EPOCH_LEN + 3], mirror_epoch[2 * HG_EPOCH_LEN + 3];
-	char numbers[6][24];
+	char numbers[5][24], age[12];
 	char *changes, *reports;
 };
 
-/* age_ms: of the connection. Returns 0 or -ENOMEM; either way hg_exchange_params_free() is due. */
-int hg_exchange_params(const struct hg_wire_request *r, uint32_t age_ms,
-		       struct hg_exchange_params *p);
+/* Returns 0 or -ENOMEM; either way hg_exchange_params_free() is due. The age is 0. */
+int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p);
 void hg_exchange_params_free(struct hg_exchange_params *p);
 
+/* age_ms: of the connection, when the statement is sent. */
+void hg_exchange_set_age(struct hg_exchange_params *p, uint32_t age_ms);
+
+/* Parameters of many requests as arrays; memory is kept from one use to the next. */
+struct hg_exchange_arrays {
+	struct hg_exchange_column {
+		char *text;
+		size_t len, size;
+	} columns[HG_EXCHANGE_PARAMS];
+	bool lost; /* out of memory */
+};
+
+void hg_exchange_arrays_begin(struct hg_exchange_arrays *a);
+void hg_exchange_arrays_add(struct hg_exchange_arrays *a, const struct hg_exchange_params *p);
+/* Returns 0 with values that hold until the next begin, or -ENOMEM. */
+int hg_exchange_arrays_end(struct hg_exchange_arrays *a, const char *values[HG_EXCHANGE_PARAMS]);
+void hg_exchange_arrays_free(struct hg_exchange_arrays *a);
+
+/* Whether a batch left this row's request out: it is to be asked by itself. */
+bool hg_exchange_left_out(const PGresult *res, int row);
+
 /*
- * Encodes the row that HG_EXCHANGE_SQL returned as a frame into buf of HG_WIRE_MAX + 4 bytes.
+ * Encodes a row that one of the statements returned as a frame into buf of HG_WIRE_MAX + 4 bytes.
  * Returns its length, or -EBADMSG if the row is not what it should be. *status is the response's.
  */
-long hg_exchange_response(const PGresult *res, void *buf, uint32_t *status);
+long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status);
 
 /* A frame that says a status only. */
 long hg_exchange_refusal(uint32_t status, const char *detail, uint32_t interval_ms, void *buf);

@@ -23,6 +23,7 @@
 #include <event2/listener.h>
 #include <openssl/err.h>
 #include "../lib/log.h"
+#include "batch.h"
 #include "exchange.h"
 #include "net.h"
 
@@ -70,11 +71,12 @@ struct hg_sync {
 	struct event_base *base;
 	const struct hg_mirror_conf *conf;
 	struct hg_pg *pg;
+	struct hg_batcher *batcher;
 	SSL_CTX *tls;
 	struct evconnlistener *listener;
 	TAILQ_HEAD(session_list, session) sessions;
 	LIST_HEAD(slot_list, slot) slots[BUCKETS];
-	size_t n_sessions, n_asking;
+	size_t n_sessions;
 	bool stopping, away; /* away: it was logged that the database does not answer */
 	struct hg_wire_room room;
 	uint8_t out[HG_WIRE_MAX + 4];
@@ -205,18 +207,7 @@ static void note_away(struct hg_sync *sync, const char *why)
 	sync->away = why;
 }
 
-/*
- * Data that SQL itself cannot take (classes 22 and 23) would fail for ever: the device is told that
- * its message is bad. Everything else is the database's trouble and may pass.
- */
-static bool is_data_error(const PGresult *res)
-{
-	const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-
-	return state && (!strncmp(state, "22", 2) || !strncmp(state, "23", 2));
-}
-
-static void on_answer(void *ctx, const PGresult *res, const char *error)
+static void on_answer(void *ctx, const struct hg_answer *a)
 {
 	struct slot *slot = ctx;
 	struct hg_sync *sync = slot->sync;
@@ -224,24 +215,23 @@ static void on_answer(void *ctx, const PGresult *res, const char *error)
 	uint32_t status = HG_WIRE_OK;
 	long len;
 
-	sync->n_asking--;
 	slot->asking = false;
-	if (error && is_data_error(res))
-		hg_error("sync: request refused by the database: %s: %s", slot->uid, error);
+	if (a->bad_data)
+		hg_error("sync: request refused by the database: %s: %s", slot->uid, a->error);
 	else
-		note_away(sync, error);
+		note_away(sync, a->error);
 	if (!s) {
 		slot_put(slot);
 	} else if (s->state != SESSION_ASKING) {
 		/* The answer is for an older session of the device, which is gone. */
 		if (s->state == SESSION_WAITING)
 			session_go_on(s);
-	} else if (error && is_data_error(res)) {
-		session_refuse(s, HG_WIRE_BAD_MESSAGE, error, true);
-	} else if (error) {
+	} else if (a->bad_data) {
+		session_refuse(s, HG_WIRE_BAD_MESSAGE, a->error, true);
+	} else if (a->error) {
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database does not answer", true);
 	} else {
-		len = hg_exchange_response(res, sync->out, &status);
+		len = hg_exchange_response(a->res, a->row, sync->out, &status);
 		if (len < 0)
 			hg_error("sync: cannot encode the answer: %s: %ld", slot->uid, len);
 		session_answer(s, sync->out, len,
@@ -252,29 +242,16 @@ static void on_answer(void *ctx, const PGresult *res, const char *error)
 static void session_ask(struct session *s, const struct hg_wire_request *r)
 {
 	struct hg_sync *sync = s->sync;
-	struct hg_exchange_params p;
-	struct timespec now;
-	int64_t age_ms;
-	int rc;
 
 	if (!hg_pg_ready(sync->pg)) {
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database is away", true);
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	age_ms = (now.tv_sec - s->accepted.tv_sec) * 1000 +
-		 (now.tv_nsec - s->accepted.tv_nsec) / 1000000;
-	rc = hg_exchange_params(r, age_ms < INT32_MAX ? (uint32_t)age_ms : INT32_MAX, &p);
-	if (!rc)
-		rc = hg_pg_query(sync->pg, HG_EXCHANGE_SQL, HG_EXCHANGE_PARAMS, p.values, on_answer,
-				 s->slot);
-	hg_exchange_params_free(&p);
-	if (rc) {
+	if (hg_batch_ask(sync->batcher, r, &s->accepted, on_answer, s->slot)) {
 		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
 		return;
 	}
 	s->slot->asking = true;
-	sync->n_asking++;
 	session_set(s, SESSION_ASKING);
 }
 
@@ -493,6 +470,10 @@ struct hg_sync *hg_sync_new(struct event_base *base, const struct hg_mirror_conf
 			    struct hg_pg *pg, SSL_CTX *tls, evutil_socket_t fd)
 {
 	struct hg_sync *sync = calloc(1, sizeof(*sync));
+	const struct hg_batch_options o = { .batch = (unsigned int)conf->sync.batch,
+					    .connections = (unsigned int)conf->database.connections,
+					    .queue_max = (unsigned int)conf->database.queue,
+					    .timeout_ms = (unsigned int)conf->database.timeout };
 
 	if (!sync)
 		return NULL;
@@ -501,9 +482,15 @@ struct hg_sync *hg_sync_new(struct event_base *base, const struct hg_mirror_conf
 	sync->pg = pg;
 	sync->tls = tls;
 	TAILQ_INIT(&sync->sessions);
+	sync->batcher = hg_batcher_new(base, pg, &o);
+	if (!sync->batcher) {
+		free(sync);
+		return NULL;
+	}
 	sync->listener = evconnlistener_new(base, on_accept, sync, LEV_OPT_CLOSE_ON_FREE,
 					    HG_NET_BACKLOG, fd);
 	if (!sync->listener) {
+		hg_batcher_free(sync->batcher);
 		free(sync);
 		return NULL;
 	}
@@ -531,7 +518,7 @@ void hg_sync_stop(struct hg_sync *sync)
 
 size_t hg_sync_busy(const struct hg_sync *sync)
 {
-	return sync->n_sessions + sync->n_asking;
+	return sync->n_sessions + hg_batch_busy(sync->batcher);
 }
 
 void hg_sync_free(struct hg_sync *sync)
@@ -541,6 +528,7 @@ void hg_sync_free(struct hg_sync *sync)
 	if (!sync)
 		return;
 	hg_sync_stop(sync);
+	hg_batcher_free(sync->batcher);
 	for (s = TAILQ_FIRST(&sync->sessions); s; s = next) {
 		next = TAILQ_NEXT(s, entry);
 		session_end(s);

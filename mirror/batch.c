@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The batcher of one loop, between its sessions and its pool. An ask waits in `waiting` while
+ * batches are under way; then as many as allowed go as one sync_batch(), and are in that batch's
+ * list until its transaction has ended. What the batch leaves out (a row that somebody holds, data
+ * that raised an error) waits in `alone` and goes as a sync() of its own, which waits for locks and
+ * fails for itself. Each ask ends by ask_end(), once. Nothing is sent twice unless the database
+ * said that the first was not committed.
+ */
+#include "batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/*
+ * While one batch executes or waits for its commit to be durable, the next fills. A second one
+ * keeps the database busy meanwhile; more would only make all of them smaller.
+ */
+#define BATCHES_MAX 2
+#define TICK_MS 100 /* how finely deadlines are kept */
+
+struct ask {
+	TAILQ_ENTRY(ask) entry;
+	struct hg_batcher *batcher;
+	hg_batch_done done;
+	void *ctx;
+	struct timespec accepted;
+	uint64_t deadline_ms;
+	struct hg_exchange_params params;
+};
+
+TAILQ_HEAD(ask_list, ask);
+
+struct batch {
+	struct hg_batcher *batcher;
+	size_t count;
+	struct ask *asks[];
+};
+
+struct hg_batcher {
+	struct hg_pg *pg;
+	struct event *kick, *tick;
+	struct hg_batch_options o;
+	struct ask_list waiting, alone;
+	size_t n_waiting, n_busy;
+	unsigned int n_batches, n_alone; /* under way */
+	struct hg_exchange_arrays arrays;
+};
+
+static uint64_t ms_of(const struct timespec *ts)
+{
+	return (uint64_t)ts->tv_sec * 1000 + ts->tv_nsec / 1000000;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ms_of(&ts);
+}
+
+static void ask_end(struct ask *a, const struct hg_answer *answer)
+{
+	a->batcher->n_busy--;
+	a->done(a->ctx, answer);
+	hg_exchange_params_free(&a->params);
+	free(a);
+}
+
+static void ask_fail(struct ask *a, const PGresult *res, const char *error, bool bad_data)
+{
+	const struct hg_answer answer = { .res = res, .error = error, .bad_data = bad_data };
+
+	ask_end(a, &answer);
+}
+
+static bool state_is(const PGresult *res, const char *class)
+{
+	const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+
+	return state && !strncmp(state, class, 2);
+}
+
+/* What SQL itself cannot take (data exceptions, broken constraints) would fail for ever. */
+static bool is_data_error(const PGresult *res)
+{
+	return state_is(res, "22") || state_is(res, "23");
+}
+
+/* One of the batch is to blame (or a deadlock, or a bug), and nothing of it was committed. */
+static bool may_split(const PGresult *res)
+{
+	return is_data_error(res) || state_is(res, "40") || state_is(res, "P0") ||
+	       state_is(res, "XX");
+}
+
+static void ask_alone(struct ask *a)
+{
+	TAILQ_INSERT_TAIL(&a->batcher->alone, a, entry);
+	event_active(a->batcher->kick, 0, 0);
+}
+
+static void on_alone(void *ctx, const PGresult *res, const char *error)
+{
+	struct ask *a = ctx;
+	struct hg_answer answer = { .res = res };
+
+	a->batcher->n_alone--;
+	event_active(a->batcher->kick, 0, 0);
+	if (error)
+		ask_fail(a, res, error, is_data_error(res));
+	else
+		ask_end(a, &answer);
+}
+
+/* The row of each ask by its number, which is the last column; -1 where there is none. */
+static void find_rows(const PGresult *res, const struct batch *batch, int *rows)
+{
+	int last = PQnfields(res) - 1;
+
+	for (size_t i = 0; i < batch->count; i++)
+		rows[i] = -1;
+	for (int r = 0; r < PQntuples(res); r++) {
+		unsigned long n = strtoul(PQgetvalue(res, r, last), NULL, 10);
+
+		if (n && n <= batch->count)
+			rows[n - 1] = r;
+	}
+}
+
+static void on_batch(void *ctx, const PGresult *res, const char *error)
+{
+	struct batch *batch = ctx;
+	bool split = error && may_split(res);
+	int rows[HG_BATCH_MAX];
+
+	batch->batcher->n_batches--;
+	event_active(batch->batcher->kick, 0, 0);
+	if (!error)
+		find_rows(res, batch, rows);
+	for (size_t i = 0; i < batch->count; i++) {
+		struct ask *a = batch->asks[i];
+		struct hg_answer answer = { .res = res, .row = error ? 0 : rows[i] };
+
+		if (split || (!error && answer.row >= 0 && hg_exchange_left_out(res, answer.row)))
+			ask_alone(a);
+		else if (error || answer.row < 0)
+			ask_fail(a, NULL, error ? error : "no row for this request", false);
+		else
+			ask_end(a, &answer);
+	}
+	free(batch);
+}
+
+/* Its age counts until here: what it waited for its turn must not make it look younger. */
+static void ask_set_age(struct ask *a, uint64_t now)
+{
+	uint64_t age = now - ms_of(&a->accepted);
+
+	hg_exchange_set_age(&a->params, age < INT32_MAX ? (uint32_t)age : INT32_MAX);
+}
+
+/* Sends as many as wait and fit. False: not now. */
+static bool send_batch(struct hg_batcher *b)
+{
+	size_t count = b->n_waiting < b->o.batch ? b->n_waiting : b->o.batch;
+	struct batch *batch = malloc(sizeof(*batch) + count * sizeof(struct ask *));
+	const char *values[HG_EXCHANGE_PARAMS];
+	uint64_t now = now_ms();
+	struct ask *a;
+	int rc = -ENOMEM;
+
+	if (!batch)
+		return false;
+	batch->batcher = b;
+	batch->count = 0;
+	hg_exchange_arrays_begin(&b->arrays);
+	TAILQ_FOREACH (a, &b->waiting, entry) {
+		ask_set_age(a, now);
+		hg_exchange_arrays_add(&b->arrays, &a->params);
+		batch->asks[batch->count++] = a;
+		if (batch->count == count)
+			break;
+	}
+	if (!hg_exchange_arrays_end(&b->arrays, values))
+		rc = hg_pg_query(b->pg, HG_EXCHANGE_BATCH_SQL, HG_EXCHANGE_PARAMS, values, on_batch,
+				 batch);
+	if (rc) {
+		free(batch);
+		return false;
+	}
+	for (size_t i = 0; i < batch->count; i++)
+		TAILQ_REMOVE(&b->waiting, batch->asks[i], entry);
+	b->n_waiting -= batch->count;
+	b->n_batches++;
+	return true;
+}
+
+static bool send_alone(struct hg_batcher *b, struct ask_list *list)
+{
+	struct ask *a = TAILQ_FIRST(list);
+
+	ask_set_age(a, now_ms());
+	if (hg_pg_query(b->pg, HG_EXCHANGE_SQL, HG_EXCHANGE_PARAMS, a->params.values, on_alone, a))
+		return false;
+	TAILQ_REMOVE(list, a, entry);
+	b->n_alone++;
+	return true;
+}
+
+/*
+ * Those that go alone may wait for locks, and what was sent on the same connection with them: they
+ * never take the last one.
+ */
+static unsigned int alone_max(const struct hg_batcher *b)
+{
+	return b->o.connections > 1 ? b->o.connections - 1 : 1;
+}
+
+static void on_kick(evutil_socket_t fd, short what, void *arg)
+{
+	struct hg_batcher *b = arg;
+
+	while (!TAILQ_EMPTY(&b->alone) && b->n_alone < alone_max(b) && send_alone(b, &b->alone))
+		;
+	if (b->o.batch > 1) {
+		while (b->n_waiting && b->n_batches < BATCHES_MAX && send_batch(b))
+			;
+		return;
+	}
+	while (b->n_waiting && send_alone(b, &b->waiting))
+		b->n_waiting--;
+}
+
+static void expire(struct ask_list *list, uint64_t now, size_t *count)
+{
+	struct ask *a, *next;
+
+	for (a = TAILQ_FIRST(list); a && a->deadline_ms <= now; a = next) {
+		next = TAILQ_NEXT(a, entry);
+		TAILQ_REMOVE(list, a, entry);
+		if (count)
+			--*count;
+		ask_fail(a, NULL, "too many devices wait for the database", false);
+	}
+}
+
+/* Also tries again what could not be sent. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct hg_batcher *b = arg;
+	uint64_t now = now_ms();
+
+	expire(&b->waiting, now, &b->n_waiting);
+	expire(&b->alone, now, NULL);
+	on_kick(-1, 0, b);
+}
+
+int hg_batch_ask(struct hg_batcher *b, const struct hg_wire_request *r,
+		 const struct timespec *accepted, hg_batch_done done, void *ctx)
+{
+	struct ask *a;
+
+	if (b->n_busy >= b->o.queue_max)
+		return -EAGAIN;
+	a = malloc(sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	if (hg_exchange_params(r, &a->params)) {
+		hg_exchange_params_free(&a->params);
+		free(a);
+		return -ENOMEM;
+	}
+	a->batcher = b;
+	a->done = done;
+	a->ctx = ctx;
+	a->accepted = *accepted;
+	a->deadline_ms = now_ms() + b->o.timeout_ms;
+	TAILQ_INSERT_TAIL(&b->waiting, a, entry);
+	b->n_waiting++;
+	b->n_busy++;
+	event_active(b->kick, 0, 0);
+	return 0;
+}
+
+size_t hg_batch_busy(const struct hg_batcher *b)
+{
+	return b->n_busy;
+}
+
+struct hg_batcher *hg_batcher_new(struct event_base *base, struct hg_pg *pg,
+				  const struct hg_batch_options *o)
+{
+	const struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+	struct hg_batcher *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->pg = pg;
+	b->o = *o;
+	TAILQ_INIT(&b->waiting);
+	TAILQ_INIT(&b->alone);
+	b->kick = event_new(base, -1, 0, on_kick, b);
+	b->tick = event_new(base, -1, EV_PERSIST, on_tick, b);
+	if (!b->kick || !b->tick || event_add(b->tick, &tick)) {
+		hg_batcher_free(b);
+		return NULL;
+	}
+	return b;
+}
+
+static void fail_all(struct ask_list *list)
+{
+	struct ask *a;
+
+	while ((a = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, a, entry);
+		ask_fail(a, NULL, "shutting down", false);
+	}
+}
+
+void hg_batcher_free(struct hg_batcher *b)
+{
+	if (!b)
+		return;
+	fail_all(&b->waiting);
+	fail_all(&b->alone);
+	hg_exchange_arrays_free(&b->arrays);
+	if (b->kick)
+		event_free(b->kick);
+	if (b->tick)
+		event_free(b->tick);
+	free(b);
+}

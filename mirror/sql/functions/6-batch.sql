@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: MIT
+-- Group commit: the requests of many devices in one transaction.
+
+-- Requests of distinct devices, each as for sync(), in arrays of one length; n is a request's place there, from 1.
+-- Most devices have nothing to say and nothing to hear: these are answered by one UPDATE. The others are asked one
+-- by one in a subtransaction; if one of them fails, in at most 32 more, so that it takes few with it and 64, as many
+-- as a backend can tell to others cheaply, are never open. Status -1: left out, nothing of it was kept, to be asked
+-- by itself. So is a device whose row somebody holds: it must not hold up the others.
+CREATE FUNCTION sync_batch(p_device text[], p_epoch bytea[], p_session bigint[], p_round integer[],
+			   p_flags integer[], p_mirror_epoch bytea[], p_mirror_cursor bigint[],
+			   p_command_cursor bigint[], p_changes jsonb[], p_reports jsonb[], p_age_ms integer[])
+RETURNS TABLE (reply sync_reply, n integer)
+LANGUAGE plpgsql AS $$
+DECLARE
+	held text[];
+	rest integer[];
+	part integer[];
+	replies sync_reply[];
+	step integer;
+	at integer := 1;
+	a record;
+BEGIN
+	held := ARRAY(SELECT s.device_id FROM device_sync s WHERE s.device_id = ANY (p_device)
+		      ORDER BY s.device_id FOR UPDATE SKIP LOCKED);
+	FOR a IN
+		WITH asked AS MATERIALIZED (
+			SELECT q.*, h.device IS NOT NULL AS held
+			FROM unnest(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch,
+				    p_mirror_cursor, p_command_cursor, p_changes, p_reports)
+				WITH ORDINALITY AS q(device, epoch, session, round, flags, mirror_epoch,
+				    mirror_cursor, command_cursor, changes, reports, n)
+			LEFT JOIN unnest(held) AS h(device) USING (device)
+		), idle AS (
+			UPDATE device_sync s SET session = q.session, round = q.round,
+				session_at = CASE WHEN q.session > s.session THEN clock_timestamp()
+					ELSE s.session_at END,
+				mirror_cursor = q.mirror_cursor, last_seen = now()
+			FROM asked q JOIN device d ON d.device_id = q.device JOIN model m USING (model)
+			WHERE s.device_id = q.device AND q.held AND d.state = 'active'
+			-- what sync_admit() lets in, of a session that there was
+			  AND s.device_epoch = q.epoch AND s.session > 0
+			  AND (q.session > s.session OR (q.session = s.session AND q.round > s.round))
+			-- what sync_begin() and all that takes leave as it is
+			  AND s.mirror_epoch = q.mirror_epoch AND NOT s.unconfirmed AND q.flags = 0
+			  AND q.changes = '[]' AND q.reports = '[]'
+			-- and nothing to give
+			  AND q.mirror_cursor <= s.mirror_seq AND q.command_cursor = s.command_cursor
+			  AND q.command_cursor <= s.command_seq
+			  AND (q.mirror_cursor = s.mirror_seq OR NOT EXISTS (
+				SELECT FROM property p WHERE p.device_id = q.device AND p.owner = 'mirror'
+				  AND p.seq > q.mirror_cursor))
+			  AND (q.command_cursor = s.command_seq OR NOT EXISTS (
+				SELECT FROM command c WHERE c.device_id = q.device AND c.seq > q.command_cursor
+				  AND c.state IN ('queued', 'leased')))
+			RETURNING q.n, s.mirror_epoch, s.device_cursor, m.interval_ms
+		)
+		SELECT q.n, q.held, i.n IS NOT NULL AS idle, i.mirror_epoch, i.device_cursor, i.interval_ms
+		FROM asked q LEFT JOIN idle i ON i.n = q.n
+	LOOP
+		IF a.held AND NOT a.idle THEN
+			rest := rest || a.n::integer;
+			CONTINUE;
+		END IF;
+		n := a.n;
+		reply := NULL;
+		reply.status := -1;
+		IF a.idle THEN
+			reply.status := 0;
+			reply.mirror_epoch := a.mirror_epoch;
+			reply.flags := 0;
+			reply.device_cursor := a.device_cursor;
+			reply.time_ms := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+			reply.interval_ms := a.interval_ms;
+			reply.changes := '[]';
+			reply.commands := '[]';
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+
+	step := cardinality(rest);
+	WHILE at <= cardinality(rest) LOOP
+		part := rest[at : at + step - 1];
+		BEGIN
+			replies := '{}';
+			FOR a IN
+				SELECT q.* FROM unnest(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch,
+						       p_mirror_cursor, p_command_cursor, p_changes, p_reports, p_age_ms)
+					WITH ORDINALITY AS q(device, epoch, session, round, flags, mirror_epoch,
+						mirror_cursor, command_cursor, changes, reports, age_ms, n)
+				JOIN unnest(part) WITH ORDINALITY AS o(n, place) ON o.n = q.n ORDER BY o.place
+			LOOP
+				replies := replies || sync(a.device, a.epoch, a.session, a.round, a.flags,
+					a.mirror_epoch, a.mirror_cursor, a.command_cursor, a.changes, a.reports, a.age_ms);
+			END LOOP;
+		EXCEPTION WHEN OTHERS THEN
+			IF step = cardinality(rest) AND step > 1 THEN
+				step := (step + 31) / 32;
+				CONTINUE;
+			END IF;
+			replies := '{}';
+		END;
+		FOR i IN 1 .. cardinality(part) LOOP
+			n := part[i];
+			reply := replies[i];
+			IF replies[i] IS NULL THEN
+				reply.status := -1;
+			END IF;
+			RETURN NEXT;
+		END LOOP;
+		at := at + step;
+	END LOOP;
+END $$;

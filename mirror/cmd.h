@@ -9,6 +9,7 @@
 /* ctx is a struct hg_mirror_conf. */
 int hg_cmd_serve(void *ctx, int argc, char **argv);
 int hg_cmd_migrate(void *ctx, int argc, char **argv);
+int hg_cmd_events(void *ctx, int argc, char **argv);
 int hg_cmd_restored(void *ctx, int argc, char **argv);
 int hg_cmd_ca_init(void *ctx, int argc, char **argv);
 int hg_cmd_ca_server(void *ctx, int argc, char **argv);

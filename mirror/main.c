@@ -8,6 +8,8 @@
 static const struct hg_subcommand subcommands[] = {
 	{ "serve", "", "answer devices and applications until SIGTERM", hg_cmd_serve },
 	{ "migrate", "", "make or bring up to date the schema of the database", hg_cmd_migrate },
+	{ "events", "[--follow] [--after CURSOR] [--limit N]",
+	  "print what happened to devices, a JSON object a line, oldest first", hg_cmd_events },
 	{ "restored", "", "say that the database was restored from a backup", hg_cmd_restored },
 	{ "ca init", "DIR [--host NAME]...", "make an authority, and a certificate for this mirror",
 	  hg_cmd_ca_init },

@@ -152,6 +152,7 @@ BEGIN
 	INSERT INTO device (device_id, model) VALUES (p_device, p_model);
 	INSERT INTO device_sync (device_id) VALUES (p_device);
 	INSERT INTO device_certificate (device_id, serial, not_after) VALUES (p_device, p_serial, p_not_after);
+	PERFORM outbox_add(p_device, 'device', 'enrolled', jsonb_build_object('model', p_model));
 	PERFORM audit_add(p_device, session_user, 'device add', p_device, jsonb_build_object('model', p_model));
 END $$;
 
@@ -243,9 +244,12 @@ CREATE VIEW admin_token AS
 	FROM token t JOIN token_grant g USING (token_id) GROUP BY t.token_id;
 
 -- After the database was restored from a backup: numbers leap over everything that may have been given
--- out since, and a new epoch tells every device to say all it knows again.
+-- out since, and a new epoch tells every device to say all it knows again. A dump that was loaded into another
+-- cluster carries transactions that this one has yet to begin: they are taken as of now.
 CREATE FUNCTION admin_restored() RETURNS bigint
 LANGUAGE sql AS $$
+	UPDATE outbox SET xid = pg_current_xact_id() WHERE xid >= pg_snapshot_xmax(pg_current_snapshot());
+	UPDATE outbox_pruned SET xid = '0' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot());
 	WITH u AS (UPDATE device_sync SET mirror_epoch = uuid_send(gen_random_uuid()),
 		mirror_seq = mirror_seq + 1000000, command_seq = command_seq + 1000000,
 		event_seq = event_seq + 1000000, audit_seq = audit_seq + 1000000 RETURNING 1)
@@ -257,7 +261,9 @@ $$;
 CREATE FUNCTION prune(p_outbox interval, p_commands interval, p_audit interval) RETURNS bigint
 LANGUAGE sql AS $$
 	WITH o AS (DELETE FROM outbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox
-			WHERE happened_at < now() - p_outbox LIMIT 10000)) RETURNING 1),
+			WHERE happened_at < now() - p_outbox LIMIT 10000)) RETURNING xid),
+	     p AS (UPDATE outbox_pruned SET xid = o.xid FROM (SELECT xid FROM o ORDER BY xid DESC LIMIT 1) o
+		   WHERE outbox_pruned.xid < o.xid),
 	     c AS (DELETE FROM command WHERE ctid = ANY (ARRAY(SELECT ctid FROM command
 			WHERE ended_at < now() - p_commands LIMIT 10000)) RETURNING 1),
 	     a AS (DELETE FROM audit WHERE ctid = ANY (ARRAY(SELECT ctid FROM audit

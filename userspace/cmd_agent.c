@@ -289,6 +289,31 @@ static int cmd_set(void *ctx, int argc, char **argv)
 	return HG_EXIT_OK;
 }
 
+static int cmd_add(void *ctx, int argc, char **argv)
+{
+	bool urgent = take_flag(&argc, argv, "--urgent");
+	struct hg_client *c;
+	long long by, sum;
+	int code, ret;
+	char *end;
+
+	if (argc != 3)
+		return usage("property add NAME NUMBER [--urgent]");
+	errno = 0;
+	by = strtoll(argv[2], &end, 10);
+	if (errno || end == argv[2] || *end)
+		return usage("property add NAME NUMBER [--urgent]; NUMBER is a whole number");
+	c = connect_agent(ctx, &code);
+	if (!c)
+		return code;
+	ret = hg_client_add(c, argv[1], by, urgent, &sum);
+	if (ret)
+		return failed(c, "property add", ret);
+	hg_client_close(c);
+	printf("%lld\n", sum);
+	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
+}
+
 static int cmd_remove(void *ctx, int argc, char **argv)
 {
 	struct hg_client *c;
@@ -389,6 +414,31 @@ static void print_change(const char *name, const char *value, bool json)
 	json_decref(o);
 }
 
+static int cmd_conflicts(void *ctx, int argc, char **argv)
+{
+	struct hg_cli *cli = ctx;
+	json_t *json, *one;
+	int code;
+	size_t i;
+
+	cli->json |= take_flag(&argc, argv, "--json");
+	if (argc != 1)
+		return usage("property conflicts [--json]");
+	json = ask(cli, "property conflicts", "{\"op\":\"property.conflicts\"}", 10000, &code);
+	if (!json || cli->json)
+		return json ? print_json(json) : code;
+	json_array_foreach (json_object_get(json, "conflicts"), i, one) {
+		char *value = json_dumps(json_object_get(one, "value"),
+					 JSON_COMPACT | JSON_ENCODE_ANY);
+
+		printf("%-24s %lld %s\n", str(one, "name"), num(one, "time_ms"),
+		       value ? value : "(removed)");
+		free(value);
+	}
+	json_decref(json);
+	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
+}
+
 static int cmd_watch(void *ctx, int argc, char **argv)
 {
 	struct hg_cli *cli = ctx;
@@ -453,8 +503,12 @@ const struct hg_subcommand hg_agent_subcommands[] = {
 	{ "property get", "NAME [--json]", "print a property's value", cmd_get },
 	{ "property set", "NAME VALUE ... [--urgent]", "set properties to JSON values, durably",
 	  cmd_set },
+	{ "property add", "NAME NUMBER [--urgent]", "add to a counter, and print its value",
+	  cmd_add },
 	{ "property remove", "NAME", "remove a property", cmd_remove },
 	{ "property list", "[--json]", "print all properties", cmd_list },
+	{ "property conflicts", "[--json]",
+	  "print values of this device that lost against newer ones", cmd_conflicts },
 	{ "property watch", "[NAME ...] [--json]", "print changes as they come", cmd_watch },
 	{ "sync now", "[--json]", "have a session with the mirror, and say how it went", cmd_sync },
 	{ "alarm test", "[--json]", "send the collector a test alarm", cmd_alarm },

@@ -297,6 +297,20 @@ int hg_client_set_many(struct hg_client *c, const char *json_object, int urgent)
 				       "urgent", urgent));
 }
 
+int hg_client_add(struct hg_client *c, const char *name, long long by, int urgent, long long *sum)
+{
+	json_t *result = NULL;
+	int ret = call(c,
+		       json_pack("{s:s, s:s, s:I, s:b}", "op", "property.add", "name", name, "by",
+				 (json_int_t)by, "urgent", urgent),
+		       &result);
+
+	if (!ret && sum)
+		*sum = json_integer_value(json_object_get(result, "value"));
+	json_decref(result);
+	return ret;
+}
+
 int hg_client_remove(struct hg_client *c, const char *name)
 {
 	return call_plain(c, json_pack("{s:s, s:s}", "op", "property.remove", "name", name));

@@ -35,6 +35,9 @@ int hg_client_set(struct hg_client *c, const char *name, const char *json, int u
 
 /* All members of a JSON object, or none. */
 int hg_client_set_many(struct hg_client *c, const char *json_object, int urgent);
+
+/* Adds to a counter ("hg:merge" of the Thing Model); *sum, if not NULL, is its value then. */
+int hg_client_add(struct hg_client *c, const char *name, long long by, int urgent, long long *sum);
 int hg_client_remove(struct hg_client *c, const char *name);
 
 /* A session now; returns when it has ended. */

@@ -71,6 +71,11 @@ static int read_uid(struct hg_agent *a, char *err, size_t err_size)
 	return ret;
 }
 
+static enum hg_merge rule(void *ctx, const char *name)
+{
+	return hg_model_rule(ctx, name);
+}
+
 static int open_store(struct hg_agent *a, char *err, size_t err_size)
 {
 	struct hg_store_options o = {
@@ -80,7 +85,11 @@ static int open_store(struct hg_agent *a, char *err, size_t err_size)
 		.journal_max = a->conf.device.journal_max,
 	};
 
-	return hg_store_open(&o, &a->store, err, err_size);
+	int ret = hg_store_open(&o, &a->store, err, err_size);
+
+	if (!ret && a->model)
+		hg_store_rules(a->store, rule, a->model);
+	return ret;
 }
 
 static int parts_init(struct hg_agent *a, char *err, size_t err_size)

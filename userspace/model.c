@@ -46,6 +46,12 @@ struct hg_model *hg_model_load(const char *path, char *err, size_t err_size)
 			snprintf(err, err_size, "%s: properties.%s: not an object", path, name);
 			goto fail;
 		}
+		if (json_object_get(schema, "hg:merge") && !hg_model_rule(m, name)) {
+			snprintf(err, err_size,
+				 "%s: properties.%s.hg:merge: is \"newest\" or \"counter\"", path,
+				 name);
+			goto fail;
+		}
 	}
 	return m;
 fail:
@@ -250,10 +256,28 @@ static int check_value(struct trouble *t, const json_t *schema, const json_t *v)
 	return ret;
 }
 
+static enum hg_merge rule_of(const json_t *schema)
+{
+	const char *merge = json_string_value(json_object_get(schema, "hg:merge"));
+
+	if (!merge)
+		return HG_MERGE_NONE;
+	return !strcmp(merge, "counter")  ? HG_MERGE_COUNTER
+	       : !strcmp(merge, "newest") ? HG_MERGE_NEWEST
+					  : HG_MERGE_NONE;
+}
+
+enum hg_merge hg_model_rule(const struct hg_model *m, const char *name)
+{
+	return rule_of(json_object_get(m->properties, name));
+}
+
 static bool is_ours(const json_t *schema)
 {
 	const char *owner = json_string_value(json_object_get(schema, "hg:owner"));
 
+	if (rule_of(schema) != HG_MERGE_NONE)
+		return true;
 	if (owner)
 		return !strcmp(owner, "device");
 	return json_is_true(json_object_get(schema, "readOnly"));

@@ -6,7 +6,8 @@
  * Understood in data schemas: type, const, enum, minimum, maximum, exclusiveMinimum,
  * exclusiveMaximum, minLength, maxLength, minItems, maxItems, items, properties, required.
  * Ours, in a property: "hg:owner": "device" or "mirror" (without it a readOnly property is the
- * device's and any other the mirror's), "hg:urgent": true (a change starts a session at once).
+ * device's and any other the mirror's), or instead "hg:merge": "newest" or "counter" (both sides
+ * write it), "hg:urgent": true (a change starts a session at once).
  */
 #ifndef HG_USERSPACE_MODEL_H
 #define HG_USERSPACE_MODEL_H
@@ -14,6 +15,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "store.h"
 
 struct hg_model;
 
@@ -30,6 +32,9 @@ const char *hg_model_title(const struct hg_model *m);
  */
 int hg_model_check(const struct hg_model *m, const char *name, const json_t *value, char *err,
 		   size_t err_size);
+
+/* HG_MERGE_NONE for a property that the model does not have. */
+enum hg_merge hg_model_rule(const struct hg_model *m, const char *name);
 
 bool hg_model_urgent(const struct hg_model *m, const char *name);
 

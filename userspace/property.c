@@ -14,6 +14,7 @@
 #include "socket.h"
 #include "sync.h"
 #include "../lib/cborjson.h"
+#include "../lib/log.h"
 
 bool hg_property_name_valid(const char *name)
 {
@@ -93,6 +94,7 @@ int hg_property_write(struct hg_agent *agent, const json_t *values, bool urgent,
 	ret = hg_store_set(agent->store, list, n, hg_now_ms(), &rows);
 	if (ret) {
 		snprintf(err, err_size, "%s", hg_store_error(agent->store));
+		ret = ret == -ERANGE ? -EINVAL : ret;
 		goto free;
 	}
 	*changed = rows;
@@ -102,6 +104,91 @@ free:
 	for (size_t i = 0; i < n; i++)
 		free((void *)list[i].value.ptr);
 	return ret;
+}
+
+static int take_number(void *ctx, const struct hg_property *p)
+{
+	json_t *json = hg_json_from_cbor(p->value);
+
+	*(int64_t *)ctx = json_integer_value(json);
+	json_decref(json);
+	return 1;
+}
+
+/* Would this be a value that the model allows? */
+static int check_sum(struct hg_agent *agent, const char *name, int64_t delta, char *err,
+		     size_t err_size)
+{
+	int64_t sum = 0;
+	json_t *value;
+	int ret = hg_store_get(agent->store, hg_slice_str(name), take_number, &sum);
+
+	if (ret && ret != -ENOENT) {
+		snprintf(err, err_size, "%s", hg_store_error(agent->store));
+		return ret;
+	}
+	if (__builtin_add_overflow(sum, delta, &sum)) {
+		snprintf(err, err_size, "%s: a counter cannot take so much", name);
+		return -EINVAL;
+	}
+	value = json_integer(sum);
+	ret = check(agent, name, value, err, err_size);
+	json_decref(value);
+	return ret;
+}
+
+int hg_property_add(struct hg_agent *agent, const char *name, int64_t delta, bool urgent,
+		    int64_t *sum, char *err, size_t err_size)
+{
+	struct hg_property p = { .name = hg_slice_str(name) };
+	int ret;
+
+	if (!agent->model || hg_model_rule(agent->model, name) != HG_MERGE_COUNTER) {
+		snprintf(err, err_size,
+			 "%.64s: not a counter; that is what \"hg:merge\": \"counter\" in the "
+			 "Thing Model makes ([device] model)",
+			 name);
+		return -EINVAL;
+	}
+	ret = check_sum(agent, name, delta, err, err_size);
+	if (ret)
+		return ret;
+	ret = hg_store_add(agent->store, p.name, delta, hg_now_ms(), sum);
+	if (ret)
+		snprintf(err, err_size, "%s", hg_store_error(agent->store));
+	else if (delta || urgent)
+		announce(agent, &p, 1, urgent);
+	return ret == -ERANGE ? -EINVAL : ret;
+}
+
+json_t *hg_property_conflict_json(const struct hg_conflict *c)
+{
+	json_t *value = c->value.len ? hg_json_from_cbor(c->value) : NULL;
+
+	return json_pack("{s:I, s:s%, s:o*, s:I}", "id", (json_int_t)c->id, "name", c->name.ptr,
+			 c->name.len, "value", value, "time_ms", (json_int_t)c->time_ms);
+}
+
+static int tell_lost(void *ctx, const struct hg_conflict *c)
+{
+	struct hg_agent *agent = ctx;
+	json_t *json = hg_property_conflict_json(c);
+	char *text = json ? json_dumps(json_object_get(json, "value"),
+				       JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII)
+			  : NULL;
+
+	hg_warn("property: %.*s: a newer value of the mirror replaced ours: %.200s",
+		(int)c->name.len, (const char *)c->name.ptr, text ? text : "(removed)");
+	free(text);
+	if (json)
+		hg_socket_lost(agent->socket, json);
+	json_decref(json);
+	return 0;
+}
+
+void hg_property_lost(struct hg_agent *agent, uint64_t after)
+{
+	hg_store_conflicts(agent->store, after, tell_lost, agent);
 }
 
 int hg_property_remove(struct hg_agent *agent, const char *name, char *err, size_t err_size)
@@ -122,13 +209,19 @@ int hg_property_remove(struct hg_agent *agent, const char *name, char *err, size
 
 json_t *hg_property_json(const struct hg_agent *agent, const struct hg_property *p)
 {
+	static const char *const merge[] = {
+		[HG_MERGE_NEWEST] = "newest", [HG_MERGE_COUNTER] = "counter"
+	};
 	const struct hg_store_cursors *c = hg_store_cursors(agent->store);
+	char name[HG_WIRE_NAME_MAX + 1];
 	json_t *value = p->value.len ? hg_json_from_cbor(p->value) : json_null();
 
 	if (!value)
 		return NULL;
-	return json_pack("{s:s%, s:o, s:s, s:I, s:b}", "name", p->name.ptr, p->name.len, "value",
-			 value, "owner", p->owner == HG_OWNER_DEVICE ? "device" : "mirror",
-			 "time_ms", (json_int_t)p->time_ms, "synced",
+	snprintf(name, sizeof(name), "%.*s", (int)p->name.len, (const char *)p->name.ptr);
+	return json_pack("{s:s, s:o, s:s, s:s*, s:I, s:b}", "name", name, "value", value, "owner",
+			 p->owner == HG_OWNER_DEVICE ? "device" : "mirror", "merge",
+			 agent->model ? merge[hg_model_rule(agent->model, name)] : NULL, "time_ms",
+			 (json_int_t)p->time_ms, "synced",
 			 p->owner == HG_OWNER_MIRROR || p->seq <= c->change_acked);
 }

@@ -25,6 +25,7 @@
 #include <openssl/err.h>
 #include "agent.h"
 #include "command.h"
+#include "property.h"
 #include "resolver.h"
 #include "socket.h"
 #include "watch.h"
@@ -263,8 +264,11 @@ static void announce(struct hg_session *s, const struct hg_wire_response *r,
 			hg_socket_changed(s->agent->socket, r->changes[i].name);
 	}
 	if (applied->ignored)
-		hg_warn("sync: %s: %zu changes of properties that this device owns were ignored",
+		hg_warn("sync: %s: %zu changes were ignored: of properties that this device owns, or "
+			"of counters and no number",
 			s->peer, applied->ignored);
+	if (applied->lost)
+		hg_property_lost(s->agent, applied->last_conflict);
 	if (applied->new_mirror)
 		hg_warn("sync: %s: the mirror has begun a new epoch: everything is sent again",
 			s->peer);

@@ -126,6 +126,44 @@ static int op_set(struct hg_socket_client *c, json_t *request, json_t **result, 
 	return ret;
 }
 
+static int op_add(struct hg_socket_client *c, json_t *request, json_t **result, char *err,
+		  size_t err_size)
+{
+	const char *name = name_of(request, err, err_size);
+	json_t *by = json_object_get(request, "by"), *urgent = json_object_get(request, "urgent");
+	int64_t sum = 0;
+	int ret;
+
+	if (!name)
+		return -EINVAL;
+	if (!json_is_integer(by) || (urgent && !json_is_boolean(urgent))) {
+		snprintf(err, err_size, "\"by\" must be a whole number; \"urgent\" is a boolean");
+		return -EINVAL;
+	}
+	ret = hg_property_add(c->agent, name, json_integer_value(by), json_is_true(urgent), &sum,
+			      err, err_size);
+	if (!ret)
+		*result = json_pack("{s:I}", "value", (json_int_t)sum);
+	return ret;
+}
+
+static int take_conflict(void *ctx, const struct hg_conflict *c)
+{
+	return json_array_append_new(ctx, hg_property_conflict_json(c)) ? 1 : 0;
+}
+
+static int op_conflicts(struct hg_socket_client *c, json_t *request, json_t **result, char *err,
+			size_t err_size)
+{
+	json_t *list = json_array();
+	int ret = hg_store_conflicts(c->agent->store, 0, take_conflict, list);
+
+	if (ret)
+		snprintf(err, err_size, "%s", hg_store_error(c->agent->store));
+	*result = json_pack("{s:o}", "conflicts", list);
+	return ret;
+}
+
 static int op_remove(struct hg_socket_client *c, json_t *request, json_t **result, char *err,
 		     size_t err_size)
 {
@@ -284,7 +322,9 @@ static const struct op ops[] = {
 	{ "status", "", op_status },
 	{ "property.get", "name", op_get },
 	{ "property.set", "name value values urgent", op_set },
+	{ "property.add", "name by urgent", op_add },
 	{ "property.remove", "name", op_remove },
+	{ "property.conflicts", "", op_conflicts },
 	{ "property.list", "after", op_list },
 	{ "property.watch", "names", op_watch },
 	{ "sync.now", "", op_sync },

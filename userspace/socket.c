@@ -379,6 +379,31 @@ static bool wants(const struct hg_socket_client *c, const char *name)
 	return c->watch && (!json_object_size(c->watch) || json_object_get(c->watch, name));
 }
 
+static void send_event(struct hg_socket *s, struct hg_socket_client *c, json_t *event)
+{
+	send_line(c, event);
+	if (output_len(c) > EVENTS_MAX) {
+		hg_warn("socket: client %d (uid %u): does not read: dropped", c->pid, c->uid);
+		c->doomed = true;
+		event_active(s->reap, 0, 0);
+	}
+}
+
+void hg_socket_lost(struct hg_socket *s, json_t *conflict)
+{
+	const char *name = json_string_value(json_object_get(conflict, "name"));
+	struct hg_socket_client *c;
+
+	if (!s || !name)
+		return;
+	for (c = LIST_FIRST(&s->clients); c; c = LIST_NEXT(c, link)) {
+		if (!c->doomed && wants(c, name))
+			send_event(s, c,
+				   json_pack("{s:s, s:O}", "event", "conflict", "conflict",
+					     conflict));
+	}
+}
+
 void hg_socket_changed(struct hg_socket *s, struct hg_slice name)
 {
 	struct hg_socket_client *c;
@@ -394,14 +419,8 @@ void hg_socket_changed(struct hg_socket *s, struct hg_slice name)
 			continue;
 		if (!change.json && hg_store_get(s->agent->store, name, take_change, &change))
 			change.json = json_pack("{s:s, s:b}", "name", text, "removed", 1);
-		send_line(c,
-			  json_pack("{s:s, s:O?}", "event", "property", "property", change.json));
-		if (output_len(c) > EVENTS_MAX) {
-			hg_warn("socket: client %d (uid %u): does not read: dropped", c->pid,
-				c->uid);
-			c->doomed = true;
-			event_active(s->reap, 0, 0);
-		}
+		send_event(s, c,
+			   json_pack("{s:s, s:O?}", "event", "property", "property", change.json));
 	}
 	json_decref(change.json);
 }

@@ -6,6 +6,7 @@
 #ifndef HG_USERSPACE_SOCKET_H
 #define HG_USERSPACE_SOCKET_H
 
+#include <jansson.h>
 #include "../lib/slice.h"
 
 #define HG_SOCKET_LINE_MAX (64 * 1024) /* of a request */
@@ -19,5 +20,8 @@ void hg_socket_free(struct hg_socket *s);
 
 /* Tells watchers that this property was written or removed; s may be NULL. */
 void hg_socket_changed(struct hg_socket *s, struct hg_slice name);
+
+/* Tells them that a value of ours lost: hg_property_conflict_json(). s may be NULL. */
+void hg_socket_lost(struct hg_socket *s, json_t *conflict);
 
 #endif

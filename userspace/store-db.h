@@ -22,6 +22,9 @@ struct hg_store {
 	uint64_t properties_max, journal_max;
 	char boot[40];	  /* this boot's id: uptimes of another one cannot be compared */
 	bool unconfirmed; /* there are rows of a former epoch of the mirror */
+	enum hg_merge (*rule)(void *ctx, const char *name);
+	void *rule_ctx;
+	uint64_t mirror_ms, mirror_up_ms; /* the mirror's clock, and ours of the boot, then; or 0 */
 	char error[256];
 };
 
@@ -57,6 +60,31 @@ int hg_db_end(struct hg_store *s, int ret);
 
 /* Writes a row as it is; `row` says whether there is one of that name. -EDQUOT for too many. */
 int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row);
+
+/* store-merge.c: properties that both sides write. */
+
+/* Makes the rule known to SQL as hg_rule(name). Called once the database is open. */
+int hg_db_merge_init(struct hg_store *s);
+enum hg_merge hg_db_rule(struct hg_store *s, struct hg_slice name);
+/* When a write of ours is made: by the mirror's clock if it was heard since the start. */
+uint64_t hg_db_clock(const struct hg_store *s, uint64_t now_ms);
+/* Our write p of a counter: adds what makes it p->value. Returns 1 if the row changed. */
+int hg_db_counter_set(struct hg_store *s, struct hg_property p);
+/* The value of a counter, as CBOR in buf: our contribution `own` (CBOR) and theirs. */
+struct hg_slice hg_db_counter_sum(struct hg_slice own, int64_t theirs, uint8_t buf[9]);
+/* A change of the mirror to a property of these rules. `acked`: what it holds of ours. */
+int hg_db_take_newest(struct hg_store *s, const struct hg_wire_change *w, uint64_t acked,
+		      struct hg_store_applied *applied);
+int hg_db_take_counter(struct hg_store *s, const struct hg_wire_change *w,
+		       struct hg_store_applied *applied);
+/* The mirror's epoch is new: *change_seq grows by what is ours to say now. */
+int hg_db_merge_new_mirror(struct hg_store *s, uint64_t *change_seq);
+/* It has said everything that it has. */
+int hg_db_merge_settle(struct hg_store *s);
+/* It holds our changes up to `acked`, which was `before`. */
+int hg_db_merge_acked(struct hg_store *s, uint64_t before, uint64_t acked);
+/* Our epoch is new. */
+int hg_db_merge_renew(struct hg_store *s);
 
 void hg_db_bind_u64(sqlite3_stmt *stmt, int i, uint64_t value);
 /* An empty slice is bound as NULL. */

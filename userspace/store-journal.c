@@ -161,6 +161,8 @@ static int meet_mirror(struct hg_store *s, struct hg_store_cursors *c, struct hg
 		ret = hg_db_run(s, hg_db_stmt(s, "UPDATE property SET seq = 0 WHERE owner = 1"));
 		if (!ret)
 			ret = hg_db_run(s, hg_db_stmt(s, "DELETE FROM command WHERE state = 2"));
+		if (!ret)
+			ret = hg_db_merge_new_mirror(s, &c->change_seq);
 		c->mirror_cursor = c->command_cursor = c->change_acked = 0;
 	}
 	c->mirror_known = true;
@@ -180,9 +182,10 @@ static int drop(struct hg_store *s, struct hg_slice name)
 	return hg_db_run(s, stmt);
 }
 
-static int take_change(struct hg_store *s, const struct hg_wire_change *w,
+static int take_change(struct hg_store *s, const struct hg_wire_change *w, uint64_t acked,
 		       struct hg_store_applied *applied)
 {
+	enum hg_merge rule = hg_db_rule(s, w->name);
 	struct hg_property p = { .name = w->name,
 				 .value = w->value,
 				 .owner = HG_OWNER_MIRROR,
@@ -192,6 +195,10 @@ static int take_change(struct hg_store *s, const struct hg_wire_change *w,
 	bool row, ours;
 	int ret;
 
+	if (rule == HG_MERGE_COUNTER)
+		return hg_db_take_counter(s, w, applied);
+	if (rule == HG_MERGE_NEWEST)
+		return hg_db_take_newest(s, w, acked, applied);
 	if (!stmt)
 		return -EIO;
 	hg_db_bind_text(stmt, 1, w->name);
@@ -288,6 +295,9 @@ static int save_cursors(struct hg_store *s, const struct hg_store_cursors *c)
 	ret = hg_db_run(s, stmt);
 	if (ret || c->change_acked <= s->cursors.change_acked)
 		return ret;
+	ret = hg_db_merge_acked(s, s->cursors.change_acked, c->change_acked);
+	if (ret)
+		return ret;
 	stmt = hg_db_stmt(s, "DELETE FROM property WHERE owner = 0 AND value IS NULL AND seq <= ?");
 	if (stmt)
 		hg_db_bind_u64(stmt, 1, c->change_acked);
@@ -305,7 +315,7 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 	for (size_t i = 0; i < r->n_changes && !ret; i++) {
 		if (r->changes[i].seq <= c->mirror_cursor)
 			continue;
-		ret = take_change(s, &r->changes[i], applied);
+		ret = take_change(s, &r->changes[i], c->change_acked, applied);
 		c->mirror_cursor = r->changes[i].seq;
 	}
 	if (!ret)
@@ -315,6 +325,8 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 	if (!ret && last && (s->unconfirmed || applied->new_mirror))
 		ret = hg_db_run(s,
 				hg_db_stmt(s, "DELETE FROM property WHERE owner = 1 AND seq = 0"));
+	if (!ret && last && (s->unconfirmed || applied->new_mirror))
+		ret = hg_db_merge_settle(s);
 	return ret ? ret : save_cursors(s, c);
 }
 
@@ -342,6 +354,10 @@ int hg_store_apply(struct hg_store *s, const struct hg_wire_response *r,
 			 "store: the mirror holds change %llu, the last made here is %llu",
 			 (unsigned long long)r->device_cursor, (unsigned long long)c.change_seq);
 		return -ESTALE;
+	}
+	if (r->time_ms) {
+		s->mirror_ms = r->time_ms;
+		s->mirror_up_ms = clock_ms(CLOCK_BOOTTIME);
 	}
 	if (!nothing_new(s, r, n_told)) {
 		ret = hg_db_begin(s);

@@ -10,11 +10,12 @@
 #include <stdio.h>
 #include "store-db.h"
 
-/* *exists, *owner and whether the value is equal; a removed row does not exist. */
+/* *row, *owner, *time_ms and whether the value is equal; a removed row is one without value. */
 static int look(struct hg_store *s, const struct hg_property *p, bool *row, bool *equal,
-		enum hg_owner *owner)
+		enum hg_owner *owner, uint64_t *time_ms)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT owner, value FROM property WHERE name = ?");
+	sqlite3_stmt *stmt =
+		hg_db_stmt(s, "SELECT owner, value, time_ms FROM property WHERE name = ?");
 	int ret;
 
 	if (!stmt)
@@ -26,6 +27,7 @@ static int look(struct hg_store *s, const struct hg_property *p, bool *row, bool
 	if (ret == 1) {
 		*owner = sqlite3_column_int(stmt, 0);
 		*equal = hg_slice_eq(hg_db_column(stmt, 1), p->value);
+		*time_ms = sqlite3_column_int64(stmt, 2);
 	}
 	sqlite3_reset(stmt);
 	return ret < 0 ? ret : 0;
@@ -61,7 +63,8 @@ int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row
 		return ret;
 	stmt = hg_db_stmt(s, "INSERT INTO property (name, owner, value, seq, time_ms)"
 			     " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE"
-			     " SET owner = ?2, value = ?3, seq = ?4, time_ms = ?5");
+			     " SET owner = ?2, value = ?3, seq = ?4, time_ms = ?5,"
+			     " theirs = NULL, theirs_seq = 0, told = NULL");
 	if (!stmt)
 		return -EIO;
 	hg_db_bind_text(stmt, 1, p->name);
@@ -75,14 +78,22 @@ int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row
 /* Returns 1 if the row changed. */
 static int set_one(struct hg_store *s, struct hg_property p)
 {
+	enum hg_merge rule = hg_db_rule(s, p.name);
 	enum hg_owner owner = HG_OWNER_DEVICE;
+	uint64_t time_ms = 0;
 	bool row, equal;
 	int ret;
 
-	ret = look(s, &p, &row, &equal, &owner);
+	if (rule == HG_MERGE_COUNTER)
+		return hg_db_counter_set(s, p);
+	ret = look(s, &p, &row, &equal, &owner, &time_ms);
 	if (ret)
 		return ret;
-	if (row && owner == HG_OWNER_MIRROR) {
+	if (rule == HG_MERGE_NEWEST) {
+		p.time_ms = hg_db_clock(s, p.time_ms);
+		if (p.time_ms <= time_ms)
+			p.time_ms = time_ms + 1;
+	} else if (row && owner == HG_OWNER_MIRROR) {
 		snprintf(s->error, sizeof(s->error), "%.*s: owned by the mirror", (int)p.name.len,
 			 (const char *)p.name.ptr);
 		return -EPERM;
@@ -131,10 +142,15 @@ int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, u
 	return 0;
 }
 
-/* Visits the rows of a statement of name, owner, value, seq, time_ms; 1: there were some. */
+/*
+ * Visits the rows of a statement of name, owner, value, seq, time_ms and, if counters are to be
+ * summed, theirs; 1: there were some.
+ */
 static int visit_rows(struct hg_store *s, sqlite3_stmt *stmt, hg_property_visit visit, void *ctx)
 {
+	bool sums = sqlite3_column_count(stmt) > 5;
 	int ret, any = 0;
+	uint8_t sum[9];
 
 	while ((ret = hg_db_step(s, stmt)) == 1) {
 		struct hg_property p = {
@@ -146,6 +162,8 @@ static int visit_rows(struct hg_store *s, sqlite3_stmt *stmt, hg_property_visit 
 		};
 
 		any = 1;
+		if (sums && sqlite3_column_type(stmt, 5) != SQLITE_NULL)
+			p.value = hg_db_counter_sum(p.value, sqlite3_column_int64(stmt, 5), sum);
 		if (visit(ctx, &p)) {
 			ret = 0;
 			break;
@@ -157,8 +175,8 @@ static int visit_rows(struct hg_store *s, sqlite3_stmt *stmt, hg_property_visit 
 
 int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit visit, void *ctx)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
-					   " WHERE name = ? AND value IS NOT NULL");
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms, theirs"
+					   " FROM property WHERE name = ? AND value IS NOT NULL");
 	int ret;
 
 	if (!stmt)
@@ -170,9 +188,10 @@ int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit vis
 
 int hg_store_list(struct hg_store *s, struct hg_slice after, hg_property_visit visit, void *ctx)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
-					   " WHERE value IS NOT NULL AND name > ifnull(?, '')"
-					   " ORDER BY name");
+	sqlite3_stmt *stmt =
+		hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms, theirs"
+			      " FROM property WHERE value IS NOT NULL AND name > ifnull(?, '')"
+			      " ORDER BY name");
 	int ret;
 
 	if (!stmt)

@@ -61,6 +61,21 @@ static const char *const steps[] = {
 	" serial INTEGER NOT NULL,"
 	" UNIQUE (model, firmware)"
 	") STRICT;",
+	/*
+	 * 3: properties that both sides write. A counter's value is our contribution, `theirs` that
+	 * of the mirror (NULL: no counter), as of its change theirs_seq (0: not confirmed in this
+	 * epoch of the mirror), `told` what the mirror is known to hold of ours. And what lost
+	 * against a newer write.
+	 */
+	"ALTER TABLE property ADD COLUMN theirs INTEGER;"
+	"ALTER TABLE property ADD COLUMN theirs_seq INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE property ADD COLUMN told BLOB;"
+	"CREATE TABLE conflict ("
+	" id INTEGER PRIMARY KEY,"
+	" name TEXT NOT NULL,"
+	" value BLOB,"
+	" time_ms INTEGER NOT NULL"
+	") STRICT;",
 };
 
 #define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

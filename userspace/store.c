@@ -168,10 +168,11 @@ static int configure(struct hg_store *s, uint64_t size_max)
 static int load_state(struct hg_store *s)
 {
 	struct hg_store_cursors *c = &s->cursors;
-	sqlite3_stmt *stmt = hg_db_stmt(
-		s, "SELECT epoch, change_seq, change_acked, mirror_epoch, mirror_cursor,"
-		   " command_cursor, session_limit, alarm_limit,"
-		   " EXISTS (SELECT 1 FROM property WHERE owner = 1 AND seq = 0) FROM state");
+	sqlite3_stmt *stmt =
+		hg_db_stmt(s, "SELECT epoch, change_seq, change_acked, mirror_epoch, mirror_cursor,"
+			      " command_cursor, session_limit, alarm_limit,"
+			      " EXISTS (SELECT 1 FROM property WHERE (owner = 1 AND seq = 0) OR"
+			      " (theirs <> 0 AND theirs_seq = 0)) FROM state");
 	int ret = stmt ? hg_db_step(s, stmt) : -EIO;
 
 	if (ret != 1) {
@@ -263,6 +264,8 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 	if (!ret)
 		ret = hg_db_migrate(s, version);
 	if (!ret)
+		ret = hg_db_merge_init(s);
+	if (!ret)
 		ret = load_state(s);
 	if (!ret && chmod(path, 0600))
 		ret = -errno;
@@ -337,8 +340,14 @@ int hg_store_renew(struct hg_store *s)
 	stmt = hg_db_stmt(s, "UPDATE state SET epoch = ?, change_acked = 0");
 	if (!stmt)
 		return -EIO;
+	ret = hg_db_begin(s);
+	if (ret)
+		return ret;
 	hg_db_bind_blob(stmt, 1, hg_slice_of(epoch, sizeof(epoch)));
 	ret = hg_db_run(s, stmt);
+	if (!ret)
+		ret = hg_db_merge_renew(s);
+	ret = hg_db_end(s, ret);
 	if (ret)
 		return ret;
 	memcpy(s->cursors.epoch, epoch, sizeof(epoch));

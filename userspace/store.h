@@ -19,6 +19,16 @@
 
 struct hg_store;
 
+/* How writes of both sides become one value; the Thing Model says which rule a property has. */
+enum hg_merge {
+	HG_MERGE_NONE = 0, /* nothing to merge: one side writes, the other only reads */
+	HG_MERGE_NEWEST,   /* both write; the newer write wins, the mirror's if equally old */
+	HG_MERGE_COUNTER,  /* both add to it */
+};
+
+/* A contribution to a counter lies within -HG_COUNTER_MAX..HG_COUNTER_MAX: sums fit int64. */
+#define HG_COUNTER_MAX ((INT64_C(1) << 62) - 1)
+
 struct hg_store_options {
 	const char *dir;
 	uint64_t size_max;
@@ -33,6 +43,13 @@ struct hg_store_options {
 int hg_store_open(const struct hg_store_options *options, struct hg_store **store, char *err,
 		  size_t err_size);
 void hg_store_close(struct hg_store *s);
+
+/*
+ * Says how to find the rule of a property; before that, all have HG_MERGE_NONE. To be called before
+ * any other function. ctx outlives the store.
+ */
+void hg_store_rules(struct hg_store *s, enum hg_merge (*rule)(void *ctx, const char *name),
+		    void *ctx);
 const char *hg_store_error(const struct hg_store *s);
 
 struct hg_store_cursors {
@@ -55,7 +72,10 @@ const struct hg_store_cursors *hg_store_cursors(const struct hg_store *s);
 enum hg_store_counter { HG_COUNTER_SESSION, HG_COUNTER_ALARM, HG_COUNTERS };
 int hg_store_next(struct hg_store *s, enum hg_store_counter which, uint64_t *number);
 
-/* A new epoch: the mirror is to forget our numbering; all our properties are sent again. */
+/*
+ * A new epoch: the mirror is to forget our numbering; all our properties are sent again. It keeps
+ * what it holds of our counters, so these go on from what it has not been told.
+ */
 int hg_store_renew(struct hg_store *s);
 
 enum hg_owner { HG_OWNER_DEVICE = 0, HG_OWNER_MIRROR = 1 };
@@ -63,18 +83,26 @@ enum hg_owner { HG_OWNER_DEVICE = 0, HG_OWNER_MIRROR = 1 };
 struct hg_property {
 	struct hg_slice name;
 	struct hg_slice value; /* CBOR; empty: removed */
-	enum hg_owner owner;
-	uint64_t seq; /* of its owner's numbering */
+	enum hg_owner owner;   /* of HG_MERGE_NEWEST: who wrote this value */
+	uint64_t seq;	       /* of its owner's numbering */
 	uint64_t time_ms;
 };
 
 /*
- * Sets (value empty: removes) device-owned properties, all or none; equal values are no change.
- * *changed is the number of rows that changed. -EPERM: one is owned by the mirror. -ENOENT: removal
- * of one that is not there.
+ * Sets (value empty: removes) properties that the device may write, all or none; equal values are
+ * no change. A counter is set by adding what is missing. *changed is the number of rows that
+ * changed. -EPERM: one is owned by the mirror. -ENOENT: removal of one that is not there. -ERANGE,
+ * -EINVAL: not a value for a counter; a counter cannot be removed.
  */
 int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, uint64_t now_ms,
 		 size_t *changed);
+
+/*
+ * Adds to a counter; *sum is its value then. -EINVAL: its rule is another. -ERANGE: the device's
+ * contribution would leave HG_COUNTER_MAX.
+ */
+int hg_store_add(struct hg_store *s, struct hg_slice name, int64_t delta, uint64_t now_ms,
+		 int64_t *sum);
 
 /* Visitors return non-zero to stop; slices last for the call only. Removed rows are not visited. */
 typedef int (*hg_property_visit)(void *ctx, const struct hg_property *p);
@@ -83,8 +111,21 @@ typedef int (*hg_property_visit)(void *ctx, const struct hg_property *p);
 int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit visit, void *ctx);
 /* All whose name sorts after `after` (empty: from the first), by name. */
 int hg_store_list(struct hg_store *s, struct hg_slice after, hg_property_visit visit, void *ctx);
-/* Changes of ours above `after`, by number, removals among them. */
+/* Changes of ours above `after`, by number, removals among them; of counters our contribution. */
 int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit, void *ctx);
+
+/* A value of ours that lost against a newer one of the mirror. The last 64 are kept. */
+struct hg_conflict {
+	uint64_t id;
+	struct hg_slice name;
+	struct hg_slice value; /* CBOR; empty: a removal */
+	uint64_t time_ms;      /* when it was made */
+};
+
+typedef int (*hg_conflict_visit)(void *ctx, const struct hg_conflict *c);
+
+/* Those with an id above `after`, oldest first. */
+int hg_store_conflicts(struct hg_store *s, uint64_t after, hg_conflict_visit visit, void *ctx);
 
 struct hg_journal_entry {
 	uint64_t seq;
@@ -133,10 +174,12 @@ int hg_store_profile(struct hg_store *s, const char *model, const char *firmware
 
 struct hg_store_applied {
 	size_t changes;	 /* properties written */
-	size_t ignored;	 /* changes of properties that the device owns */
+	size_t ignored;	 /* changes of properties that the device owns, counters that are none */
 	size_t commands; /* journalled */
 	size_t waiting;	 /* commands left to the mirror because the journal is full */
 	bool new_mirror; /* the mirror's epoch changed: everything is exchanged again */
+	bool lost;	 /* values of ours lost: hg_store_conflicts(last_conflict) has them */
+	uint64_t last_conflict;
 };
 
 /*

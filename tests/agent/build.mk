@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 test-srcs-tests/agent/store_test := $(store-srcs)
 test-libs-tests/agent/store_test := -lsqlite3
+test-srcs-tests/agent/merge_test := $(store-srcs)
+test-libs-tests/agent/merge_test := -lsqlite3
 test-srcs-tests/agent/schema_test := $(store-srcs)
 test-libs-tests/agent/schema_test := -lsqlite3
 detect-srcs := userspace/detect.c userspace/targets.c $(profile-srcs)

@@ -20,16 +20,20 @@
 #define SPARE_FDS 32
 #define CHANGES 10 /* before a session of mode changes */
 
+/* What a device shows to be known again. */
+enum with { TICKET, PSK, CERTIFICATE, WITHS };
+
 struct options {
 	const char *state, *mirror, *name;
 	bool enrol, dump, print_model, spread_off;
+	enum with with;
 	struct load_identities ids;
 	struct load_database db;
 	struct load_plan plan;
 	uint32_t timeout_s, text, rounds;
 };
 
-enum kind { STRING, NUMBER, FLAG, MODE };
+enum kind { STRING, NUMBER, FLAG, MODE, WITH };
 
 struct option {
 	const char *name;
@@ -61,11 +65,15 @@ static const struct hg_opt opts[] = {
 	{ 0, "mode", "MODE",
 	  "first: contact of those that had none; idle: resumed; changes: resumed, with --changes;"
 	  " full: idle without tickets (default idle)" },
+	{ 0, "with", "WHAT",
+	  "ticket, psk or certificate: how sessions are resumed, or not; with psk first contacts"
+	  " ask for a key (default ticket)" },
 	{ 0, "changes", "N",
 	  "made before each session, at most --properties (default 10 in mode changes, else 0)" },
 	{ 0, "rounds", "N", "of a session at least, 256 at most (default: as many as it needs)" },
 	{ 0, "rate", "N", "devices per second; without it and --loop all want at once" },
 	{ 0, "loop", NULL, "closed loop: --connections sessions are under way all the time" },
+	{ 0, "limit", "N", "only so many devices take part, the first that can" },
 	{ 0, "connections", "N", "open at once at most (default 1000)" },
 	{ 0, "sessions", "N", "of each device (default 1)" },
 	{ 0, "tries", "N", "of each session (default 20)" },
@@ -98,10 +106,12 @@ static const struct option table[] = {
 	{ "one-address", FLAG, AT(spread_off), 0, 0 },
 	{ "name", STRING, AT(name), 0, 0 },
 	{ "mode", MODE, AT(plan.mode), 0, 0 },
+	{ "with", WITH, AT(with), 0, 0 },
 	{ "changes", NUMBER, AT(plan.changes), 1, LOAD_PROPERTIES_MAX },
 	{ "rounds", NUMBER, AT(rounds), 1, LOAD_ROUNDS_MAX },
 	{ "rate", NUMBER, AT(plan.rate), 1, 1000000 },
 	{ "loop", FLAG, 0, 0, 0 },
+	{ "limit", NUMBER, AT(plan.limit), 1, LOAD_DEVICES_MAX },
 	{ "connections", NUMBER, AT(plan.connections), 1, 200000 },
 	{ "sessions", NUMBER, AT(plan.sessions), 1, 1000000 },
 	{ "tries", NUMBER, AT(plan.tries), 1, 1000000 },
@@ -148,6 +158,19 @@ static int set_mode(enum load_mode *mode, const char *text)
 	return -EINVAL;
 }
 
+static int set_with(enum with *with, const char *text)
+{
+	static const char *const names[] = { "ticket", "psk", "certificate" };
+
+	for (int i = 0; i < WITHS; i++) {
+		if (!strcmp(text, names[i])) {
+			*with = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static int set_option(void *ctx, const struct hg_opt *opt, const char *value)
 {
 	struct options *o = ctx;
@@ -163,6 +186,8 @@ static int set_option(void *ctx, const struct hg_opt *opt, const char *value)
 		*(const char **)((char *)o + t->offset) = value;
 	else if (t->kind == MODE)
 		return set_mode(&o->plan.mode, value);
+	else if (t->kind == WITH)
+		return set_with(&o->with, value);
 	else
 		return set_number(t, (char *)o + t->offset, value);
 	return 0;
@@ -282,7 +307,8 @@ static int run(struct options *o, struct load_state *s)
 {
 	struct load_peer peer = { .state = s,
 				  .name = o->name,
-				  .full = o->plan.mode == LOAD_FULL || o->plan.mode == LOAD_FIRST,
+				  .full = o->plan.mode == LOAD_FULL || o->plan.mode == LOAD_FIRST ||
+					  o->with == CERTIFICATE,
 				  .timeout_s = o->timeout_s };
 	struct load_result r = { 0 };
 	char err[256];
@@ -290,6 +316,7 @@ static int run(struct options *o, struct load_state *s)
 
 	s->text = o->text;
 	s->rounds = o->rounds;
+	s->want_psk = o->with == PSK;
 	if (!rc && o->plan.changes > s->head->properties)
 		rc = complain(HG_EXIT_USAGE, "--changes", "more than the devices have properties");
 	if (!rc && load_run(&peer, &o->plan, &r, err, sizeof(err)))

@@ -93,6 +93,8 @@ long load_exchange_request(struct load_exchange *x, void *buf, size_t size)
 	};
 	long len;
 
+	if (x->state->want_psk && !r->psk.identity_len)
+		q.flags |= HG_REQUEST_KEY;
 	load_state_uid(x->state, x->device, uid);
 	q.uid = hg_slice_str(uid);
 	q.n_changes = put_changes(x);
@@ -178,6 +180,8 @@ enum load_answer load_exchange_take(struct load_exchange *x, struct hg_slice in,
 	if (a.detail.len) /* a change was refused: model and generator are not of one kind */
 		return bad(text, size, "a change was refused; is the model that of --print-model?");
 	take_epoch(r, a.mirror_epoch);
+	if (a.psk.identity.len)
+		load_record_psk(r, &a.psk);
 	if (a.device_cursor > r->seq && !(a.flags & HG_RESPONSE_FULL)) {
 		if (RAND_bytes(r->epoch, HG_EPOCH_LEN) == 1)
 			r->session = r->acked = 0;

@@ -108,9 +108,9 @@ void load_result_json(struct load_result *r, const struct load_peer *peer, FILE 
 		"\"devices\": %u, \"took_part\": %u, \"level\": %u, \"gave_up\": %u,"
 		" \"unfinished\": %u, ",
 		r->devices, r->took_part, r->level, r->gave_up, r->unfinished);
-	fprintf(to, "\"ok\": %llu, \"resumed\": %llu, \"retries\": %llu, ",
+	fprintf(to, "\"ok\": %llu, \"resumed\": %llu, \"by_psk\": %llu, \"retries\": %llu, ",
 		(unsigned long long)r->ok, (unsigned long long)r->resumed,
-		(unsigned long long)r->retries);
+		(unsigned long long)r->by_psk, (unsigned long long)r->retries);
 	json_failed(r, to);
 	fprintf(to, "\"rounds\": %llu, \"changes\": %llu, \"commands\": %llu, ",
 		(unsigned long long)r->rounds, (unsigned long long)r->changes,
@@ -141,9 +141,10 @@ void load_result_table(struct load_result *r, const struct load_peer *peer, FILE
 		r->plan->connections, r->peak);
 	fprintf(to, "%-22s %u of %u took part; %u level, %u gave up, %u unfinished\n", "devices",
 		r->took_part, r->devices, r->level, r->gave_up, r->unfinished);
-	fprintf(to, "%-22s %llu in %.2f s: %.1f/s; %llu resumed, %llu retries\n", "good sessions",
-		(unsigned long long)r->ok, r->seconds, r->seconds > 0 ? r->ok / r->seconds : 0,
-		(unsigned long long)r->resumed, (unsigned long long)r->retries);
+	fprintf(to, "%-22s %llu in %.2f s: %.1f/s; %llu resumed, %llu by key, %llu retries\n",
+		"good sessions", (unsigned long long)r->ok, r->seconds,
+		r->seconds > 0 ? r->ok / r->seconds : 0, (unsigned long long)r->resumed,
+		(unsigned long long)r->by_psk, (unsigned long long)r->retries);
 	for (int i = 1; i < LOAD_ENDS; i++)
 		if (r->failed[i])
 			fprintf(to, "%-22s %llu %s; the first: %s\n", "failed",

@@ -98,6 +98,7 @@ static void went_well(struct device *d, const struct load_outcome *o)
 
 	r->ok++;
 	r->resumed += o->resumed;
+	r->by_psk += o->by_psk;
 	r->rounds += o->rounds;
 	r->traffic.bytes_out += o->traffic.bytes_out;
 	r->traffic.bytes_in += o->traffic.bytes_in;
@@ -288,6 +289,8 @@ static int choose(struct run *run)
 
 		if (!takes_part(run, r))
 			continue;
+		if (run->plan->limit && run->n == run->plan->limit)
+			break;
 		if (r->run != run->head->run) {
 			r->done = r->made = 0;
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -17,6 +17,7 @@ struct load_plan {
 	enum load_mode mode;
 	enum load_arrival arrival;
 	uint32_t rate;	      /* RATE: devices per second */
+	uint32_t limit;	      /* devices that take part at most; 0: all that can */
 	uint32_t connections; /* open at once at most; in a LOOP so many are kept open */
 	uint32_t sessions;    /* of each device */
 	uint32_t changes;     /* made before each session */
@@ -38,7 +39,7 @@ struct load_sample {
 struct load_result {
 	const struct load_plan *plan;
 	uint32_t devices, took_part, level; /* all; in this run; of those, level at its end */
-	uint64_t ok, resumed, rounds, changes, commands, retries;
+	uint64_t ok, resumed, by_psk, rounds, changes, commands, retries;
 	uint64_t failed[LOAD_ENDS];
 	uint32_t gave_up, unfinished, peak;
 	char text[LOAD_ENDS][96]; /* the first of each kind */

@@ -18,7 +18,7 @@
 #include <netinet/tcp.h>
 #include <event2/event_struct.h>
 #include <openssl/err.h>
-#include "../../lib/cbor.h"
+#include "../../lib/psk.h"
 #include "../../lib/tls.h"
 #include "exchange.h"
 
@@ -40,6 +40,7 @@ struct session {
 	void *ctx;
 	struct load_exchange exchange;
 	struct load_outcome outcome;
+	bool offered_psk;
 	uint64_t begun_us, until_us;
 	uint8_t *kept; /* of a frame: what is still to be written, or what has arrived */
 	size_t n_kept;
@@ -91,6 +92,14 @@ static void session_free(struct session *s)
 	free(s);
 }
 
+static void forget(struct session *s)
+{
+	if (s->peer->state->want_psk)
+		load_record_psk(s->record, NULL);
+	else
+		load_record_ticket(s->record, NULL, 0);
+}
+
 /* done() and session_free() follow from the loop, when no frame of ours is on the stack. */
 __attribute__((format(printf, 3, 4))) static void end(struct session *s, enum load_end why,
 						      const char *fmt, ...)
@@ -99,9 +108,9 @@ __attribute__((format(printf, 3, 4))) static void end(struct session *s, enum lo
 
 	if (s->state == END)
 		return;
-	/* As the agent: it may be the ticket, unless the mirror has said nothing at all. */
-	if (s->state == HANDSHAKE && why != LOAD_LOCAL && BIO_number_read(SSL_get_rbio(s->ssl)))
-		load_record_ticket(s->record, NULL, 0);
+	/* As the agent: it may be what was offered, unless the mirror just was not there. */
+	if (s->state == HANDSHAKE && why == LOAD_TLS)
+		forget(s);
 	s->state = END;
 	s->outcome.end = why;
 	va_start(ap, fmt);
@@ -321,14 +330,32 @@ static void shake_hands(struct session *s)
 	if (s->state == END)
 		return;
 	s->outcome.resumed = SSL_session_reused(s->ssl);
+	s->outcome.by_psk = hg_psk_used(s->ssl);
+	if (s->offered_psk && !s->outcome.by_psk)
+		load_record_psk(s->record, NULL); /* passed over: another is asked for */
 	send_request(s);
 }
 
-static void start_tls(struct session *s)
+/* The key, if this run is one with keys, else the ticket. */
+static void offer(struct session *s)
 {
 	const struct load_record *r = s->record;
 	const uint8_t *der = r->ticket;
 	SSL_SESSION *ticket = NULL;
+
+	if (s->peer->state->want_psk) {
+		s->offered_psk = r->psk.identity_len && hg_psk_offer(s->ssl, &r->psk) == 0;
+		return;
+	}
+	if (r->ticket_len)
+		ticket = d2i_SSL_SESSION(NULL, &der, r->ticket_len);
+	if (ticket)
+		SSL_set_session(s->ssl, ticket);
+	SSL_SESSION_free(ticket);
+}
+
+static void start_tls(struct session *s)
+{
 	int one = 1;
 
 	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -339,11 +366,8 @@ static void start_tls(struct session *s)
 	}
 	SSL_set_app_data(s->ssl, s);
 	SSL_set_msg_callback(s->ssl, on_message);
-	if (r->ticket_len && !s->peer->full)
-		ticket = d2i_SSL_SESSION(NULL, &der, r->ticket_len);
-	if (ticket)
-		SSL_set_session(s->ssl, ticket);
-	SSL_SESSION_free(ticket);
+	if (!s->peer->full)
+		offer(s);
 	s->state = HANDSHAKE;
 	shake_hands(s);
 }

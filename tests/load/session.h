@@ -41,7 +41,7 @@ struct load_peer {
 	socklen_t addr_len;
 	const char *name; /* that the mirror's certificate must have */
 	bool spread;	  /* each device has an address of its own, 127.16.0.0 and on */
-	bool full;	  /* tickets are not offered */
+	bool full;	  /* neither tickets nor keys are offered */
 	uint32_t timeout_s;
 	LIST_HEAD(session_list, session) sessions;
 };
@@ -53,8 +53,8 @@ struct load_traffic {
 struct load_outcome {
 	enum load_end end;
 	uint32_t rounds, changes, commands, interval_ms;
-	bool resumed;
-	uint64_t us; /* from connect() to the end */
+	bool resumed, by_psk; /* by_psk: which is also resumed */
+	uint64_t us;	      /* from connect() to the end */
 	struct load_traffic traffic;
 	char text[96]; /* why it failed */
 };

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include "../../mirror/pki.h"
 
-#define MAGIC "hgload1"
+#define MAGIC "hgload2"
 #define HEAD_SIZE 4096
 #define CERT_DAYS 3650
 
@@ -65,6 +65,18 @@ void load_record_ticket(struct load_record *r, const void *ticket, size_t len)
 		return;
 	memcpy(r->ticket, ticket, len);
 	__atomic_store_n(&r->ticket_len, len, __ATOMIC_SEQ_CST);
+}
+
+void load_record_psk(struct load_record *r, const struct hg_wire_psk *psk)
+{
+	__atomic_store_n(&r->psk.identity_len, 0, __ATOMIC_SEQ_CST);
+	if (!psk || !psk->identity.len || psk->identity.len > HG_PSK_IDENTITY_MAX ||
+	    psk->key.len != HG_PSK_KEY_LEN)
+		return;
+	memcpy(r->psk.identity, psk->identity.ptr, psk->identity.len);
+	memcpy(r->psk.key, psk->key.ptr, HG_PSK_KEY_LEN);
+	r->psk.not_after_ms = psk->not_after_ms;
+	__atomic_store_n(&r->psk.identity_len, psk->identity.len, __ATOMIC_SEQ_CST);
 }
 
 static int open_file(struct load_state *s, int flags)
@@ -154,6 +166,7 @@ int load_state_open(struct load_state *s, const char *dir)
 	for (uint32_t i = 0; i < s->head->devices; i++)
 		if (!s->records[i].cert_len || s->records[i].cert_len > LOAD_CERT_MAX ||
 		    s->records[i].ticket_len > LOAD_TICKET_MAX ||
+		    s->records[i].psk.identity_len > HG_PSK_IDENTITY_MAX ||
 		    s->records[i].n_journal > LOAD_JOURNAL_MAX)
 			return fail(s, "%s: device %u is not complete; repeat --enrol", dir, i);
 	return 0;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include "../../lib/psk.h"
 #include "../../lib/wire.h"
 
 #define LOAD_DEVICES_MAX 1000000
@@ -35,10 +36,12 @@ struct load_record {
 	uint8_t n_journal, known;      /* known: mirror_epoch is set */
 	uint8_t epoch[HG_EPOCH_LEN], mirror_epoch[HG_EPOCH_LEN];
 	uint8_t cert[LOAD_CERT_MAX], ticket[LOAD_TICKET_MAX];
-	uint8_t reserve[86];
+	uint8_t reserve[6];
+	struct hg_psk psk; /* identity_len 0: there is none */
+	uint8_t more[32];
 };
 
-_Static_assert(sizeof(struct load_record) == 2048, "records fill pages");
+_Static_assert(sizeof(struct load_record) == 2176, "of one size everywhere");
 
 struct load_head {
 	char magic[8];
@@ -56,6 +59,7 @@ struct load_state {
 	EVP_PKEY **keys; /* device i has keys[i % head->keys] */
 	uint32_t text;	 /* values are numbers as text of so many digits; 0: integers */
 	uint32_t rounds; /* of a session at least; 0: as many as it needs */
+	bool want_psk;	 /* devices that have no pre-shared key ask for one */
 	char error[512];
 };
 
@@ -87,7 +91,8 @@ static inline EVP_PKEY *load_state_key(const struct load_state *s, uint32_t i)
 	return s->keys[i % s->head->keys];
 }
 
-/* Replaces the ticket in one step as a killed process sees it; len 0 forgets it. */
+/* Replace it in one step as a killed process sees it; len 0 and NULL forget it. */
 void load_record_ticket(struct load_record *r, const void *ticket, size_t len);
+void load_record_psk(struct load_record *r, const struct hg_wire_psk *psk);
 
 #endif

@@ -174,6 +174,15 @@ bench-accuracy:
 	$(Q)$(MAKE) --no-print-directory agent
 	$(Q)tests/accuracy/run --build $(O) --docs docs/accuracy.md
 
+# The fault campaign in its long form; the short one is tests/e2e/faults.t. HG_FAULTS_SEED= repeats one.
+.PHONY: faults
+HG_FAULTS_SESSIONS ?= 2000
+faults:
+	$(Q)scripts/deps build run test
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)HG_FAULTS_SESSIONS=$(HG_FAULTS_SESSIONS) HG_VERBOSE=1 HG_FILE_LIMIT=3600 HG_SUITE_LIMIT=3600 \
+		tests/run --build $(O) tests/e2e/faults.t
+
 # The sync protocol's model, searched whole; needs no build. 'make check' has a short form.
 .PHONY: model
 model:
@@ -224,6 +233,7 @@ help:
 	@echo 'make bench       measure beside peers       make lint      style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make model       search the model of the sync protocol with spin'
+	@echo 'make faults      the fault campaign, HG_FAULTS_SESSIONS=2000 sessions; HG_FAULTS_SEED= repeats one'
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'

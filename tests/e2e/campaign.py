@@ -1,115 +1,62 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Fault campaign: applications work on both sides while agent, mirror, collector and PostgreSQL are killed
-with SIGKILL at random moments. Writes the history for history.py.
+"""Fault campaign: applications work on both sides of several devices while faults befall everything, by the
+schedule of faultplan.py. Writes the history for history.py.
 
-    campaign.py DIR SEED SECONDS       DIR as tests/daemons.sh fills it; faults.t starts this
+    campaign.py SEED DEVICES SESSIONS SECONDS ROUNDS      faults.t starts this; HG_FAULTS_DIR has what it made
 
-The same seed gives the same order of kills and pauses. Everything runs in the caller's namespace.
+It goes on until SESSIONS sessions have ended and each kind of fault has come as often as ROUNDS rounds of the
+schedule have it, and each program was killed, but no longer than SECONDS. The seed gives schedule and work; what meets what does not repeat.
+Runs in the mirrors' namespace.
 """
 import collections
+import contextlib
 import http.client
 import json
 import os
 import random
-import signal
 import ssl
-import subprocess
 import sys
 import threading
 import time
 
-DIR, SEED, SECONDS = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-BUILD, SLOW = os.environ["HG_BUILD"], 3 if os.environ.get("HG_SAN", "0") != "0" else 1
-UID, NAMES = "dev1", 24
-AGENT_CONF = f"{DIR}/{UID}/heliographd.conf"
+import faultplan
+import faults
+import faultworld
+from faultworld import DIR, SLOW, run, sql, wait_for
 
-
-class Daemon:
-    """One program; killed and started again by the campaign only."""
-
-    def __init__(self, name, argv, ready):
-        self.name, self.argv, self.ready, self.kills = name, argv, ready, 0
-        self.log = open(f"{DIR}/{name}.log", "ab")
-        self.process = None
-
-    def start(self):
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        start_new_session=True)
-
-    def kill(self):
-        """SIGKILL to it and to its children that lead sessions of their own (PostgreSQL's)."""
-        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
-        for pid in [self.process.pid] + ([int(p) for p in children.split()] if self.name == "postgres" else []):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.process.wait()
-        self.kills += 1
-
-    def alive(self):
-        return self.process is not None and self.process.poll() is None
-
-
-def run(*argv, timeout=10):
-    try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired as e:
-        return subprocess.CompletedProcess(argv, 124, "", str(e))
-
-
-def heliograph(*argv, timeout=10):
-    return run(f"{BUILD}/heliograph", "-c", AGENT_CONF, *argv, timeout=timeout)
-
-
-def sql(database, text):
-    r = run("psql", "-AtX", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text)
-    if r.returncode:
-        raise RuntimeError(r.stderr)
-    return r.stdout.strip()
-
-
-def postgres_binaries():
-    top = "/usr/lib/postgresql"
-    return f"{top}/{max(os.listdir(top), key=float)}/bin"
-
-
-def wait_for(seconds, condition):
-    until = time.monotonic() + seconds * SLOW
-    while time.monotonic() < until:
-        try:
-            if condition():
-                return True
-        except (OSError, RuntimeError, ValueError):
-            pass
-        time.sleep(0.05)
-    return False
+ADDRESS, PROPERTIES, SETTABLE = "10.7.0.1", 12, 4
+REST_S = 3.0  # of a property whose write was not answered; longer than any statement may take (faults.t)
+OPEN = ("queued", "leased", "received", "executing")
 
 
 class Api:
-    """The mirror's HTTPS API over one connection that is opened again when it broke."""
+    """A mirror's HTTPS API over one connection; when that breaks the next mirror is tried."""
 
-    def __init__(self, token):
-        self.token, self.connection = token, None
+    def __init__(self, token, rng):
+        self.token, self.rng, self.connection = token, rng, None
         self.context = ssl.create_default_context(cafile=f"{DIR}/ca/ca.crt")
         self.context.check_hostname = False
 
-    def request(self, method, path, body):
+    def request(self, method, path, body=None, token=None):
         """Returns (status, JSON or None); status None: no answer, so it may or may not have counted."""
         try:
             if not self.connection:
-                self.connection = http.client.HTTPSConnection("127.0.0.1", 8443, timeout=10, context=self.context)
-            self.connection.request(method, path, json.dumps(body),
-                                    {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"})
+                port = 8443 + self.rng.randrange(faultplan.MIRRORS)
+                self.connection = http.client.HTTPSConnection(ADDRESS, port, timeout=10, context=self.context)
+            self.connection.request(method, path, None if body is None else json.dumps(body), {
+                "Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"})
             response = self.connection.getresponse()
             text = response.read()
             return response.status, json.loads(text) if text else None
         except (OSError, http.client.HTTPException, ValueError):
-            if self.connection:
-                self.connection.close()
-            self.connection = None
+            self.close()
             return None, None
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
 
 
 def acknowledged(status):
@@ -119,169 +66,270 @@ def acknowledged(status):
     return 200 <= status < 300
 
 
-class Campaign:
-    def __init__(self, token):
-        self.token, self.stop = token, threading.Event()
-        self.lock = threading.Lock()
+class Right:
+    """A token of its own that is withdrawn now and then, and replaced by another."""
+
+    def __init__(self, world, token):
+        self.world, self.token, self.barred, self.n, self.withdrawn = world, token, False, 0, 0
+
+    def withdraw(self):
+        if not self.barred and self.world.mirror("token", "revoke", f"guest{self.n}").returncode == 0:
+            self.barred = True
+            self.withdrawn += 1
+
+    def restore(self):
+        if not self.barred:
+            return
+        added = self.world.mirror("token", "add", f"guest{self.n + 1}", "--right", "invoke", "--model", "demo-sensor")
+        if added.returncode == 0:
+            self.n, self.token, self.barred = self.n + 1, added.stdout.strip(), False
+
+
+class Device:
+    """One device's applications, on both sides, and what they know."""
+
+    def __init__(self, campaign, n):
+        self.campaign, self.n, self.uid = campaign, n, f"dev{n}"
+        self.loses_store = n == len(campaign.world.sessions)
+        self.lock = threading.Lock()  # held while the device's own application writes, and while its store is lost
         self.writes, self.commands, self.alarms = [], [], []
-        self.values = iter(range(1, 10**9))
-        self.errors = collections.Counter()
-        pg = postgres_binaries()
-        self.daemons = {d.name: d for d in (
-            Daemon("postgres", ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups",
-                                f"{pg}/postgres", "-D", f"{DIR}/pg/data"],
-                   lambda: run(f"{pg}/pg_isready", "-q").returncode == 0),
-            Daemon("mirror", [f"{BUILD}/heliograph-mirror", "-c", f"{DIR}/mirror.conf", "serve"],
-                   lambda: Api(token).request("GET", "/things", None)[0] == 200),
-            Daemon("collector", [f"{BUILD}/heliograph-collector", "-c", f"{DIR}/collector.conf", "serve"],
-                   lambda: self.daemons["collector"].alive()),
-            Daemon("agent", [f"{BUILD}/heliographd", "-c", AGENT_CONF],
-                   lambda: heliograph("status").returncode == 0))}
+        self.resting = {}
+        self.asked = collections.Counter()
 
     def pause(self, rng, most):
-        self.stop.wait(rng.uniform(0, most))
+        self.campaign.stop.wait(rng.uniform(0, most))
 
-    def write(self, side, name, attempt):
-        with self.lock:
-            entry = {"side": side, "name": name, "value": next(self.values), "ack": None}
-            self.writes.append(entry)
-        entry["ack"] = attempt(entry["value"])
+    def write(self, side, rng, attempt):
+        name = f"{side[0]}{rng.randrange(PROPERTIES)}"
+        if self.resting.get(name, 0) > time.monotonic():
+            return
+        entry = {"side": side, "name": name, "value": self.campaign.number(), "ack": None}
+        self.writes.append(entry)
+        entry["ack"] = attempt(name, entry["value"])
+        if entry["ack"] is None:
+            self.resting[name] = time.monotonic() + REST_S * SLOW
 
     def application_writes(self, rng):
-        api = Api(self.token)
-        while not self.stop.is_set():
-            name = f"m{rng.randrange(NAMES)}"
-            self.write("mirror", name, lambda v: acknowledged(
-                api.request("PUT", f"/things/{UID}/properties/{name}", v)[0]))
-            self.pause(rng, 0.02)
+        api = Api(self.campaign.token, rng)
+        while not self.campaign.stop.is_set():
+            self.write("mirror", rng, lambda name, value: acknowledged(
+                api.request("PUT", f"/things/{self.uid}/properties/{name}", value)[0]))
+            self.pause(rng, 0.1)
+        api.close()
 
     def application_commands(self, rng):
-        api, i = Api(self.token), 0
-        while not self.stop.is_set():
-            i += 1
-            entry = {"id": i, "ack": None, "seq": None}
-            self.commands.append(entry)
-            status, body = api.request("POST", f"/things/{UID}/actions/append",
-                                       {"id": i, "pause": rng.choice((0, 0, 0, 0.02, 0.1))})
-            entry["ack"] = acknowledged(status)
-            if entry["ack"]:
-                entry["seq"] = int(body["href"].rsplit("/", 1)[1])
-            self.errors[f"command {status}"] += 1
-            self.pause(rng, 0.1)
+        api = Api(self.campaign.token, rng)
+        while not self.campaign.stop.is_set():
+            self.ask(api, rng)
+            self.pause(rng, 0.3)
+        api.close()
+
+    def ask(self, api, rng):
+        """One command: of any kind, as guest or not, and perhaps withdrawn."""
+        kind = rng.choices(("append", "again", "brief", "hasty", "set"), (8, 3, 2, 2, 2))[0]
+        if kind == "set" and self.loses_store:
+            kind = "append"  # nobody could say whether it was before the loss
+        right, entry = self.campaign.right, {"id": self.campaign.number(), "ack": None, "seq": None}
+        guest = kind != "set" and rng.random() < 0.3
+        token = right.token if guest else None
+        if guest and right.barred:
+            entry["barred"] = True
+        if kind == "again":
+            entry["repeatable"] = True
+        self.commands.append(entry)
+        if kind == "set":
+            entry["set"] = [f"s{rng.randrange(SETTABLE)}", entry["id"]]
+            status, body = api.request("PUT", f"/things/{self.uid}/properties/{entry['set'][0]}", entry["id"])
+        else:
+            status, body = api.request("POST", f"/things/{self.uid}/actions/{kind}",
+                                       {"id": entry["id"], "pause": rng.choice((0, 0, 0, 0.02, 0.1, 0.5))}, token)
+        entry["ack"] = acknowledged(status)
+        self.asked[f"{kind} {status}"] += 1
+        if not entry["ack"]:
+            return
+        entry["seq"] = self.number_of(body)
+        if kind in ("append", "again") and rng.random() < 0.2:
+            self.pause(rng, 0.3)
+            gone = acknowledged(api.request("DELETE", f"/things/{self.uid}/actions/{kind}/{entry['seq']}")[0])
+            if gone is not False:
+                entry["cancel"] = gone
+            self.asked[f"withdrawn {gone}"] += 1
+
+    @staticmethod
+    def number_of(body):
+        return int(body["href"].rsplit("/", 1)[1])
 
     def device_writes(self, rng):
-        while not self.stop.is_set():
-            name = f"d{rng.randrange(NAMES)}"
-            self.write("device", name, lambda v: heliograph("property", "set", name, str(v)).returncode == 0 or None)
-            self.pause(rng, 0.02)
+        while not self.campaign.stop.is_set():
+            with self.lock:
+                self.write("device", rng, self.set)
+            self.pause(rng, 0.1)
+
+    def set(self, name, value):
+        r = self.heliograph("property", "set", name, str(value))
+        if r.returncode and ("full" in r.stderr or "space" in r.stderr):
+            return False
+        return r.returncode == 0 or None
+
+    def heliograph(self, *argv, timeout=10):
+        return self.campaign.world.heliograph(self.n, *argv, timeout=timeout)
 
     def device_alarms(self, rng):
         """An alarm counts as acknowledged when the agent that sent it has none waiting any more."""
-        while not self.stop.is_set():
-            before = self.agent_status()
-            sent = heliograph("alarm", "test", "--json")
+        while not self.campaign.stop.is_set():
+            before, sent = self.status(), self.heliograph("alarm", "test", "--json")
             if before and sent.returncode == 0:
                 counter, until = json.loads(sent.stdout)["counter"], time.monotonic() + 3 * SLOW
-                while time.monotonic() < until and not self.stop.is_set():
-                    now = self.agent_status()
+                while time.monotonic() < until and not self.campaign.stop.is_set():
+                    now = self.status()
                     if not now or now["pid"] != before["pid"]:
                         break
                     if now["alarm"]["waiting"] == 0:
                         self.alarms.append(counter)
                         break
                     time.sleep(0.05)
-            self.pause(rng, 0.5)
+            self.pause(rng, 1)
 
-    @staticmethod
-    def agent_status():
-        r = heliograph("status", "--json")
+    def status(self):
+        r = self.heliograph("status", "--json")
         return json.loads(r.stdout) if r.returncode == 0 else None
-
-    def chaos(self, rng):
-        until = time.monotonic() + SECONDS
-        first = rng.sample(list(self.daemons), len(self.daemons))  # each at least once
-        while first or time.monotonic() < until:
-            time.sleep(rng.uniform(0.02, 0.7))
-            names = [first.pop()] if first else rng.choices(list(self.daemons), weights=(2, 4, 2, 5),
-                                                            k=rng.choice((1, 1, 1, 2)))
-            for name in dict.fromkeys(names):
-                self.daemons[name].kill()
-            time.sleep(rng.uniform(0, 0.4))
-            for name in sorted(set(names), key=list(self.daemons).index):
-                self.daemons[name].start()
-            if "postgres" in names:
-                self.up("postgres")
-
-    def up(self, name):
-        d = self.daemons[name]
-        if not wait_for(30, d.ready):
-            raise RuntimeError(f"{name} does not come back; {'it runs' if d.alive() else 'it ended'}")
 
     def both_sides(self):
         rows = sql("mirror", "SELECT coalesce(json_object_agg(name, value), '{}') FROM heliograph.property"
-                             f" WHERE device_id = '{UID}' AND value IS NOT NULL")
-        listed = heliograph("property", "list", "--json")
+                             f" WHERE device_id = '{self.uid}' AND value IS NOT NULL")
+        listed = self.heliograph("property", "list", "--json")
         if listed.returncode:
             raise RuntimeError(listed.stderr)
         device = {p["name"]: p["value"] for p in json.loads(listed.stdout)}
-        commands = json.loads(sql("mirror", "SELECT coalesce(json_agg(json_build_object('seq', seq,"
-                                            " 'id', (input->>'id')::int, 'state', state)), '[]')"
-                                            f" FROM heliograph.command WHERE device_id = '{UID}'"))
+        commands = json.loads(sql("mirror", "SELECT coalesce(json_agg(json_build_object('seq', seq, 'id',"
+                                            " coalesce((input->>'id')::int, (input->>'value')::int), 'state', state)),"
+                                            f" '[]') FROM heliograph.command WHERE device_id = '{self.uid}'"))
         return {"properties": json.loads(rows), "commands": commands}, {"properties": device}
 
     def quiet(self):
-        heliograph("sync", "now")
+        self.heliograph("sync", "now")
         mirror, device = self.both_sides()
-        return mirror["properties"] == device["properties"] and not any(
-            c["state"] in ("queued", "leased", "received", "executing") for c in mirror["commands"])
+        return mirror["properties"] == device["properties"] and not any(c["state"] in OPEN for c in mirror["commands"])
 
-    def run(self):
-        for name in self.daemons:
-            self.daemons[name].start()
-            self.up(name)
-        work = (self.application_writes, self.application_commands, self.device_writes, self.device_alarms)
-        threads = [threading.Thread(target=f, args=(random.Random(SEED * 10 + i),)) for i, f in enumerate(work)]
+    def history(self):
+        mirror, device = self.both_sides()
+        with open(f"{DIR}/{self.uid}/runs", encoding="ascii") as f:
+            runs = [int(line) for line in f]
+        stored = sql("collector", f"SELECT counter FROM collector.alarm WHERE uid = '{self.uid}'").split()
+        return {"writes": self.writes, "commands": self.commands, "mirror": mirror, "device": device, "runs": runs,
+                "alarms": {"sent": self.alarms, "stored": [int(s) for s in stored]}}
+
+
+class Campaign:
+    def __init__(self, seed, devices):
+        self.seed, self.stop, self.counter, self.lock = seed, threading.Event(), 0, threading.Lock()
+        with open(f"{DIR}/token", encoding="ascii") as f:
+            self.token = f.readline().strip()
+            guest = f.readline().strip()
+        self.world = faultworld.World(seed, devices)
+        self.right = Right(self.world, guest)
+        self.withdraw, self.restore = self.right.withdraw, self.right.restore
+        self.devices = [Device(self, n) for n in range(1, devices + 1)]
+        self.faults = faults.Faults(self.world, self)
+
+    def number(self):
+        with self.lock:
+            self.counter += 1
+            return self.counter
+
+    @contextlib.contextmanager
+    def lost(self, n):
+        device = self.devices[n - 1]
+        with device.lock:
+            yield
+            device.writes.append({"reset": True})
+
+    def ready(self, name):
+        if name == "postgres":
+            return run(f"{faultworld.postgres_binaries()}/pg_isready", "-q").returncode == 0
+        if name.startswith("agent"):
+            return self.world.heliograph(int(name[5:]), "status").returncode == 0
+        if name.startswith("mirror"):
+            port = 8443 + int(name[6:]) - 1
+            return run("curl", "-sk", "-o", "/dev/null", "-m", "2", "-H", f"Authorization: Bearer {self.token}",
+                       f"https://{ADDRESS}:{port}/things").returncode == 0
+        return self.world.daemons[name].alive()
+
+    def work(self):
+        threads = []
+        for d in self.devices:
+            work = [d.application_writes, d.application_commands, d.device_writes]
+            # Counters of alarms begin anew with the store, and a collector takes none twice.
+            work += [] if d.loses_store else [d.device_alarms]
+            for i, f in enumerate(work):
+                threads.append(threading.Thread(target=f, args=(random.Random(self.seed * 100 + d.n * 10 + i),)))
+        return threads
+
+    def run(self, sessions, seconds, rounds):
+        wanted = {kind: rounds * n for kind, n, _, _ in faultplan.ROUND if kind not in self.world.without}
+        began = time.monotonic()
+
+        def enough(done):
+            came = collections.Counter(s["kind"] for s in done if s["do"] == "end")
+            return time.monotonic() - began > seconds or (
+                self.world.count().total() >= sessions and all(came[kind] >= n for kind, n in wanted.items())
+                and all(d.kills for d in self.world.daemons.values()))
+
+        self.world.start(self.ready)
+        threads = self.work()
         for t in threads:
             t.start()
         try:
-            self.chaos(random.Random(SEED))
+            self.faults.run(faultplan.schedule(self.seed, len(self.devices), self.world.without), enough)
         finally:
             self.stop.set()
             for t in threads:
                 t.join()
-        for name in self.daemons:
-            self.up(name)
-        settled = wait_for(40, self.quiet)
-        mirror, device = self.both_sides()
-        with open(f"{DIR}/runs", encoding="ascii") as f:
-            runs = [int(line) for line in f]
-        stored = sql("collector", "SELECT counter FROM collector.alarm").split()
-        return settled, {"writes": self.writes, "commands": self.commands, "mirror": mirror, "device": device,
-                         "runs": runs, "alarms": {"sent": self.alarms,
-                                                  "stored": [int(s) for s in stored]}}
+        self.world.heal()
+        for name in self.world.daemons:
+            self.world.up(name, self.ready)
+        return all([wait_for(40, d.quiet) for d in self.devices])
+
+    def history(self):
+        return {"seed": self.seed, "devices": {d.uid: d.history() for d in self.devices},
+                "schedule": self.faults.done, "without": self.world.without, "sessions": self.world.count(),
+                "kills": {d.name: d.kills for d in self.world.daemons.values()},
+                "deaths": {d.name: d.deaths for d in self.world.daemons.values() if d.deaths},
+                "rights": self.right.withdrawn,
+                "frames": [self.world.links.say(n, "count") for n in range(1, len(self.devices) + 1)]}
+
+
+def tell(h, devices):
+    """For people."""
+    acks, states = collections.Counter(), collections.Counter()
+    for d in h["devices"].values():
+        acks.update((w["side"], w["ack"]) for w in d["writes"] if "side" in w)
+        states.update(c["state"] for c in d["mirror"]["commands"])
+    known = {True: "acknowledged", None: "of unknown fate", False: "refused"}
+    listed = lambda counter: ", ".join(f"{n} {what}" for what, n in sorted(counter.items()))  # noqa: E731
+    print(f"sessions: {sum(h['sessions'].values())}: {listed(h['sessions'])}")
+    print(f"killed: {listed(h['kills'])}")
+    print(f"faults: {listed(collections.Counter(s['kind'] for s in h['schedule'] if s['do'] == 'begin'))}")
+    print("writes: " + ", ".join(f"{side}-owned {n} {known[a]}" for (side, a), n in sorted(acks.items(), key=str)))
+    print(f"commands: {listed(states)}; asked for: {listed(sum((d.asked for d in devices), collections.Counter()))}")
+    print(f"runs: {sum(len(d['runs']) for d in h['devices'].values())}; rights withdrawn: {h['rights']}; alarms"
+          f" acknowledged: {sum(len(d['alarms']['sent']) for d in h['devices'].values())}")
+    print("frames passed, lost, doubled, late: " + "; ".join(" ".join(map(str, f)) for f in h["frames"]))
+    print(f"ended by themselves: {h['deaths']}; left out: {h['without']}")
 
 
 def main():
-    with open(f"{DIR}/token", encoding="ascii") as f:
-        campaign = Campaign(f.read().strip())
+    seed, devices, sessions, seconds, rounds = map(int, sys.argv[1:])
+    campaign = Campaign(seed, devices)
     try:
-        settled, history = campaign.run()
+        settled = campaign.run(sessions, seconds, rounds)
+        history = campaign.history()
     finally:
-        for d in reversed(list(campaign.daemons.values())):
-            if d.alive():
-                d.process.send_signal(signal.SIGINT if d.name == "postgres" else signal.SIGTERM)
-                d.process.wait(20)
-    history["kills"] = {d.name: d.kills for d in campaign.daemons.values()}
+        campaign.world.close()
     history["settled"] = settled
     with open(f"{DIR}/history.json", "w", encoding="utf-8") as f:
         json.dump(history, f)
-    states = collections.Counter(c["state"] for c in history["mirror"]["commands"])
-    acks = collections.Counter((w["side"], w["ack"]) for w in history["writes"])
-    print(f"kills: {history['kills']}")
-    print("writes: " + ", ".join(f"{s}-owned {n} {'acknowledged' if a else 'of unknown fate' if a is None else 'refused'}"
-                                 for (s, a), n in sorted(acks.items(), key=str)))
-    print(f"commands: {dict(states)}; asked for: {dict(campaign.errors)}")
-    print(f"alarms acknowledged: {len(history['alarms']['sent'])}")
+    tell(history, campaign.devices)
 
 
 main()

@@ -5,11 +5,16 @@ at the end, and says what contradicts the promise. It knows nothing of how the p
 
     history.py FILE       prints one line per contradiction; exit status 1 if there is any
 
-FILE is one JSON object:
+FILE is one JSON object; "devices" in it has for each UID:
     writes    [{"side": "mirror"|"device", "name", "value", "ack": true|false|null}]  in the order in which
-              the one writer of that name made them; null: the answer never came, so it may or may not count;
-              values of one name are distinct
-    commands  [{"id", "ack": true|false|null, "seq": number|null}]      asked for by the application
+              the one writer of that name made them; null: the answer never came, so it may or may not count,
+              but not after the next write of that name; values of one name are distinct.
+              {"reset": true} among them: here the device lost its store
+    commands  [{"id", "ack": true|false|null, "seq": number|null}]      asked for by the application; and, where
+              they are so: "repeatable": true; "cancel": true (withdrawn, which was acknowledged; null: perhaps);
+              "barred": true (asked for after the withdrawal of the right was acknowledged);
+              "set": [name, value] (no run of a handler but a write to what the device owns; not asked
+              of a device that loses its store)
     mirror    {"properties": {name: value}, "commands": [{"seq", "id", "state"}]}     at the end
     device    {"properties": {name: value}}                                            at the end
     runs      [id]                                  what the handler wrote down, once per run
@@ -21,28 +26,86 @@ import sys
 
 ENDED = {"done", "failed", "expired", "cancelled", "unknown"}
 NEVER_RAN = {"expired", "cancelled"}
+ABSENT = object()
 
 
-def check_property(side, name, writes, mirror, device):
-    """The last acknowledged value, or one of those of unknown fate after it, on both sides."""
-    allowed = []
-    for w in writes:
-        if w["ack"] is True:
-            allowed = [w["value"]]
-        elif w["ack"] is None:
-            allowed.append(w["value"])
-    acknowledged = any(w["ack"] is True for w in writes)
-    for where, held in (("mirror", mirror), ("device", device)):
-        if name not in held:
-            if acknowledged:
-                yield f"{side}-owned {name}: acknowledged, but the {where} does not have it"
-        elif held[name] not in allowed:
-            known = held[name] in [w["value"] for w in writes if w["ack"] is not False]
-            what = "an older value" if known else "a value that nobody wrote with success"
-            yield f"{side}-owned {name}: the {where} has {held[name]!r}, {what}; allowed: {allowed}"
+def check_held(where, allowed, known, mirror, device):
+    """Both sides hold the same, and something that is allowed."""
+    name = where.rsplit(" ", 1)[1]
+    for side, held in (("mirror", mirror), ("device", device)):
+        value = held.get(name, ABSENT)
+        if value in allowed:
+            continue
+        shown = [a for a in allowed if a is not ABSENT]
+        if value is ABSENT:
+            yield f"{where}: acknowledged, but the {side} does not have it"
+        else:
+            what = "an older value" if value in known else "a value that nobody wrote with success"
+            yield f"{where}: the {side} has {value!r}, {what}; allowed: {shown}"
     if mirror.get(name) != device.get(name):
-        yield (f"{side}-owned {name}: mirror has {mirror.get(name)!r}, "
-               f"device has {device.get(name)!r}")
+        yield f"{where}: mirror has {mirror.get(name)!r}, device has {device.get(name)!r}"
+
+
+def check_writes(h, mirror, device):
+    """The last acknowledged value, or one of those of unknown fate after it."""
+    allowed, known = {}, collections.defaultdict(list)
+    for w in h["writes"]:
+        if w.get("reset"):
+            allowed.update({key: [ABSENT] for key in allowed if key[0] == "device"})
+            continue
+        key = w["side"], w["name"]
+        before = allowed.setdefault(key, [ABSENT])
+        if w["ack"] is not False:
+            allowed[key] = [w["value"]] if w["ack"] else before + [w["value"]]
+            known[key].append(w["value"])
+    for (side, name), values in allowed.items():
+        yield from check_held(f"{side}-owned {name}", values, known[side, name], mirror, device)
+
+
+def check_sets(h, mirror, device):
+    """Writes by command: the last in the mirror's order that is done, or one of unknown end after it."""
+    state = {c["id"]: (c["seq"], c["state"]) for c in h["mirror"]["commands"]}
+    names = collections.defaultdict(list)
+    for a in h["commands"]:
+        if "set" in a:
+            names[a["set"][0]].append((state.get(a["id"], (0, "lost")), a["set"][1]))
+    for name, asked in names.items():
+        allowed = [ABSENT]
+        for (_, end), value in sorted(asked, key=lambda x: x[0][0]):
+            if end == "done":
+                allowed = [value]
+            elif end == "unknown":
+                allowed.append(value)
+        known = [v for (_, end), v in asked if end in ("done", "unknown")]
+        yield from check_held(f"by command {name}", allowed, known, mirror, device)
+
+
+def check_asked(a, there, runs):
+    """One command as its application knows it."""
+    if a["ack"] is True and a["seq"] not in [c["seq"] for c in there]:
+        yield f"command {a['id']}: acknowledged as number {a['seq']}, and lost"
+    if a["ack"] is False and there:
+        yield f"command {a['id']}: refused, yet the mirror has it"
+    if a.get("barred") and there:
+        yield f"command {a['id']}: taken though the right was withdrawn before"
+    if len(there) > 1:
+        yield f"command {a['id']}: asked for once, queued {len(there)} times"
+    if not there and runs:
+        yield f"command {a['id']}: ran, yet the mirror does not have it"
+    if a.get("cancel") is True and any(c["state"] != "cancelled" for c in there):
+        yield f"command {a['id']}: withdrawn, but its state is {there[0]['state']}"
+
+
+def check_ended(c, a, runs):
+    """One command as the mirror has it; A: what its application knows."""
+    if c["state"] not in ENDED:
+        yield f"command {c['id']}: never ended, state {c['state']}"
+    if "set" in a:
+        return
+    if c["state"] == "done" and runs == 0:
+        yield f"command {c['id']}: reported as done, but never ran"
+    if c["state"] in NEVER_RAN and runs and not a.get("repeatable"):
+        yield f"command {c['id']}: reported as {c['state']}, but ran"
 
 
 def check_commands(asked, held, runs):
@@ -50,50 +113,45 @@ def check_commands(asked, held, runs):
     for c in held:
         by_id[c["id"]].append(c)
     count = collections.Counter(runs)
-    ids = {a["id"] for a in asked}
+    known = {a["id"]: a for a in asked}
     for a in asked:
-        there = by_id[a["id"]]
-        if a["ack"] is True and a["seq"] not in [c["seq"] for c in there]:
-            yield f"command {a['id']}: acknowledged as number {a['seq']}, and lost"
-        if a["ack"] is False and there:
-            yield f"command {a['id']}: refused, yet the mirror has it"
-        if len(there) > 1:
-            yield f"command {a['id']}: asked for once, queued {len(there)} times"
-        if not there and count[a["id"]]:
-            yield f"command {a['id']}: ran, yet the mirror does not have it"
+        yield from check_asked(a, by_id[a["id"]], count[a["id"]])
     for c in held:
-        n = count[c["id"]]
-        if c["id"] not in ids:
+        if c["id"] not in known:
             yield f"command {c['id']}: nobody asked for it"
-        if c["state"] not in ENDED:
-            yield f"command {c['id']}: never ended, state {c['state']}"
-        if c["state"] == "done" and n == 0:
-            yield f"command {c['id']}: reported as done, but never ran"
-        if c["state"] in NEVER_RAN and n:
-            yield f"command {c['id']}: reported as {c['state']}, but ran"
+        yield from check_ended(c, known.get(c["id"], {}), count[c["id"]])
     for i, n in count.items():
-        if n > 1:
+        if n > 1 and not known.get(i, {}).get("repeatable"):
             yield f"command {i}: ran {n} times"
-        if i not in ids:
+        if i not in known:
             yield f"command {i}: ran, and nobody asked for it"
 
 
-def check(history):
-    mirror, device = history["mirror"]["properties"], history["device"]["properties"]
-    writes = collections.OrderedDict()
-    for w in history["writes"]:
-        writes.setdefault((w["side"], w["name"]), []).append(w)
-    for (side, name), ws in writes.items():
-        yield from check_property(side, name, ws, mirror, device)
-    for name in sorted((set(mirror) | set(device)) - {name for _, name in writes}):
-        yield f"{name}: nobody wrote it, yet it is there"
-    yield from check_commands(history["commands"], history["mirror"]["commands"], history["runs"])
-    alarms = history["alarms"]
+def check_alarms(alarms):
     for counter, n in collections.Counter(alarms["stored"]).items():
         if n > 1:
             yield f"alarm {counter}: stored {n} times"
     for counter in sorted(set(alarms["sent"]) - set(alarms["stored"])):
         yield f"alarm {counter}: acknowledged, and lost"
+
+
+def check_device(h):
+    mirror, device = h["mirror"]["properties"], h["device"]["properties"]
+    yield from check_writes(h, mirror, device)
+    yield from check_sets(h, mirror, device)
+    written = {w["name"] for w in h["writes"] if "name" in w} | {a["set"][0] for a in h["commands"] if "set" in a}
+    for name in sorted((set(mirror) | set(device)) - written):
+        yield f"{name}: nobody wrote it, yet it is there"
+    yield from check_commands(h["commands"], h["mirror"]["commands"], h["runs"])
+    yield from check_alarms(h["alarms"])
+
+
+def check(history):
+    if not history["devices"]:
+        yield "no device: a history of nothing proves nothing"
+    for uid, h in history["devices"].items():
+        for line in check_device(h):
+            yield f"{uid}: {line}"
 
 
 def main():

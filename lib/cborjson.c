@@ -95,6 +95,26 @@ long hg_cbor_from_json(const json_t *value, void *buf, size_t size)
 	return rc ? rc : o.err ? o.err : (long)o.len;
 }
 
+long hg_cbor_from_json_new(const json_t *value, size_t max, uint8_t **out)
+{
+	struct hg_cbor_out measured = { 0 };
+	int rc = put_value(&measured, value, 0);
+	uint8_t *buf;
+	long n;
+
+	if (rc || measured.len > max)
+		return rc ? rc : -ENOSPC;
+	buf = malloc(measured.len);
+	if (!buf)
+		return -ENOMEM;
+	n = hg_cbor_from_json(value, buf, measured.len);
+	if (n < 0)
+		free(buf);
+	else
+		*out = buf;
+	return n;
+}
+
 static json_t *get_value(struct hg_cbor_in *in);
 
 static json_t *get_array(struct hg_cbor_in *in)

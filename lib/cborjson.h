@@ -16,6 +16,12 @@
  */
 long hg_cbor_from_json(const json_t *value, void *buf, size_t size);
 
+/*
+ * The same into memory of its own, to be freed with free(). Returns bytes written, or the errors
+ * above: -ENOSPC if that were more than `max`.
+ */
+long hg_cbor_from_json_new(const json_t *value, size_t max, uint8_t **out);
+
 /* Decodes exactly one item. Returns a new reference, or NULL with errno EBADMSG or ENOMEM. */
 json_t *hg_json_from_cbor(struct hg_slice in);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <arpa/inet.h>
 #include "guard-common.h"
+#include "../lib/wire.h"
 
 #define CONF HG_SYSCONFDIR "/heliograph"
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
@@ -55,6 +56,10 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 		 "properties in the store, of each side") },
 	{ NUMBER(device, journal_max, UINT, "256", 1, 65536,
 		 "commands in the journal; more wait at the mirror") },
+	{ NUMBER(device, object_max, SIZE, "1M", HG_WIRE_VALUE_MAX, HG_WIRE_OBJECT_MAX,
+		 "of a property's value or a command's output") },
+	{ NUMBER(device, results_max, SIZE, "4M", HG_WIRE_VALUE_MAX, UINT64_C(1) << 32,
+		 "outputs of commands that wait to be reported") },
 
 	{ STRING(mirror, host, "", "name or address of the mirror; absent: never synchronise") },
 	{ NUMBER(mirror, port, UINT, "4646", 1, 65535, "TCP port of its sync listener") },

@@ -30,6 +30,8 @@ struct hg_agent_conf {
 		uint64_t store_max; /* bytes */
 		uint64_t properties_max;
 		uint64_t journal_max;
+		uint64_t object_max;  /* bytes of a value or an output */
+		uint64_t results_max; /* bytes of outputs that wait to be reported */
 	} device;
 	struct {
 		char *host; /* absent: the device has no mirror */

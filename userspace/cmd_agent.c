@@ -239,6 +239,33 @@ static int cmd_get(void *ctx, int argc, char **argv)
 	return fflush(stdout) ? HG_EXIT_FAILED : HG_EXIT_OK;
 }
 
+/* NAME and the JSON of a file ("-": stdin) as one JSON object; NULL after saying what is wrong. */
+static char *file_json(const char *name, const char *path)
+{
+	bool is_stdin = !strcmp(path, "-");
+	FILE *f = is_stdin ? stdin : fopen(path, "re");
+	json_error_t je;
+	json_t *value, *values;
+	char *text;
+
+	if (!f) {
+		fprintf(stderr, "heliograph: property set: %s: %s\n", path, strerror(errno));
+		return NULL;
+	}
+	value = json_loadf(f, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &je);
+	if (!is_stdin)
+		fclose(f);
+	if (!value) {
+		fprintf(stderr, "heliograph: property set: %s: line %d: value is not JSON (%s)\n",
+			path, je.line, je.text);
+		return NULL;
+	}
+	values = json_pack("{s:o}", name, value);
+	text = values ? json_dumps(values, JSON_COMPACT) : NULL;
+	json_decref(values);
+	return text;
+}
+
 /* NAME VALUE pairs as one JSON object; NULL after saying what is wrong. */
 static char *pairs_json(int argc, char **argv)
 {
@@ -271,9 +298,12 @@ static int cmd_set(void *ctx, int argc, char **argv)
 	int code, ret;
 	char *values;
 
-	if (argc < 3 || argc % 2 == 0)
-		return usage("property set NAME VALUE [NAME VALUE ...] [--urgent]");
-	values = pairs_json(argc, argv);
+	if (argc < 3 || (argc % 2 == 0 && strcmp(argv[2], "--file")))
+		return usage("property set NAME VALUE [NAME VALUE ...] [--urgent], or "
+			     "property set NAME --file FILE [--urgent]");
+	if (!strcmp(argv[2], "--file") && argc != 4)
+		return usage("property set NAME --file FILE [--urgent]");
+	values = !strcmp(argv[2], "--file") ? file_json(argv[1], argv[3]) : pairs_json(argc, argv);
 	if (!values)
 		return HG_EXIT_USAGE;
 	c = connect_agent(ctx, &code);

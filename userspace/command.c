@@ -43,7 +43,7 @@ struct run {
 	json_t *values; /* of a $set that a handler is asked for; NULL: none */
 	struct hg_handler *handler;
 	struct hg_journal_entry end; /* slices: output below, detail below */
-	uint8_t output[HG_WIRE_VALUE_MAX];
+	uint8_t *output;	     /* CBOR; NULL: none */
 	char detail[HG_HANDLER_DETAIL_MAX + 1];
 };
 
@@ -67,6 +67,7 @@ static void run_free(struct run *r)
 	r->commands->n_runs--;
 	json_decref(r->input);
 	json_decref(r->values);
+	free(r->output);
 	free(r);
 }
 
@@ -77,6 +78,20 @@ static void try_later(struct hg_commands *c)
 	event_add(c->retry, &t);
 }
 
+/* There is no room for it: its command must not wait for ever, and with it all that come later. */
+static void drop_output(struct run *r)
+{
+	hg_warn("command: %llu %s: output of %zu bytes is not kept: %s", (unsigned long long)r->seq,
+		r->action, r->end.output.len, hg_store_error(r->commands->agent->store));
+	snprintf(r->detail, sizeof(r->detail),
+		 "it ran, but its output of %zu bytes was not kept: "
+		 "%.150s",
+		 r->end.output.len, hg_store_error(r->commands->agent->store));
+	r->end.detail = hg_slice_str(r->detail);
+	r->end.output = hg_slice_of(NULL, 0);
+	r->end.state = HG_COMMAND_FAILED;
+}
+
 /* The end is in r->end: makes it durable, or keeps it for the next try. */
 static void write_end(struct run *r)
 {
@@ -85,6 +100,10 @@ static void write_end(struct run *r)
 
 	r->state = RUN_ENDED;
 	ret = hg_store_finished(c->agent->store, &r->end);
+	if (ret == -EDQUOT || (ret == -ENOSPC && r->end.output.len > HG_WIRE_VALUE_MAX)) {
+		drop_output(r);
+		ret = hg_store_finished(c->agent->store, &r->end);
+	}
 	if (ret == -ENOENT) {
 		hg_warn("command: %llu %s: ended as %s, but the mirror has forgotten it",
 			(unsigned long long)r->seq, r->action, hg_command_state_name(r->end.state));
@@ -138,7 +157,7 @@ static bool take_output(struct run *r, const struct hg_handler_result *result)
 			 je.line, je.text);
 		return false;
 	}
-	len = hg_cbor_from_json(json, r->output, sizeof(r->output));
+	len = hg_cbor_from_json_new(json, r->commands->agent->conf.device.object_max, &r->output);
 	json_decref(json);
 	if (len < 0) {
 		snprintf(r->detail, sizeof(r->detail), "output is too large or too deep");
@@ -198,6 +217,7 @@ static void start_handler(struct run *r, const char *name, const json_t *input)
 		.kill_after_ms = conf->commands.kill_after,
 		.memory_max = conf->commands.memory_max,
 		.files_max = conf->commands.files_max,
+		.output_max = conf->device.object_max,
 		.done = on_handler_done,
 		.ctx = r,
 	};

@@ -29,8 +29,8 @@ struct hg_handler {
 	pid_t pid;
 	int pidfd, out, errors;
 	struct event *exited, *readable, *complains, *timer;
-	char output[HG_HANDLER_OUTPUT_MAX];
-	size_t output_len;
+	char *output; /* grows up to o.output_max */
+	size_t output_len, output_size;
 	char tail[HG_HANDLER_DETAIL_MAX]; /* newest bytes of standard error */
 	size_t tail_len;
 	char killed[64]; /* why, if we did */
@@ -155,6 +155,7 @@ void hg_handler_free(struct hg_handler *h)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
+	free(h->output);
 	free(h);
 }
 
@@ -182,6 +183,28 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 		stop(h, "killed: over the time limit");
 }
 
+/* Keeps what fits. False: there is no room for all of it. */
+static bool keep_output(struct hg_handler *h, const char *more, size_t n)
+{
+	size_t room = h->o.output_max - h->output_len,
+	       size = h->output_size ? h->output_size : 4096;
+	size_t fits = n < room ? n : room;
+	char *grown;
+
+	while (size < h->output_len + fits)
+		size *= 2;
+	if (size > h->output_size) {
+		grown = realloc(h->output, size);
+		if (!grown)
+			return false;
+		h->output = grown;
+		h->output_size = size;
+	}
+	memcpy(h->output + h->output_len, more, fits);
+	h->output_len += fits;
+	return fits == n;
+}
+
 static void on_output(evutil_socket_t fd, short what, void *ctx)
 {
 	struct hg_handler *h = ctx;
@@ -189,12 +212,8 @@ static void on_output(evutil_socket_t fd, short what, void *ctx)
 	ssize_t n = 0;
 
 	for (int i = 0; i < DRAIN_MAX && (n = read(h->out, more, sizeof(more))) > 0; i++) {
-		size_t room = sizeof(h->output) - h->output_len;
-
-		memcpy(h->output + h->output_len, more, (size_t)n < room ? (size_t)n : room);
-		h->output_len += (size_t)n < room ? (size_t)n : room;
-		if ((size_t)n > room)
-			stop(h, "killed: more than 16 KiB of output");
+		if (!keep_output(h, more, (size_t)n))
+			stop(h, "killed: more output than [device] object_max");
 		if (what)
 			return; /* the loop's other events have their turn */
 	}

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HG_HANDLER_OUTPUT_MAX (16 * 1024)
 #define HG_HANDLER_DETAIL_MAX 256
 #define HG_HANDLER_NAME_MAX 68 /* "set-" and the longest name of a property */
 
@@ -33,6 +32,7 @@ struct hg_handler_options {
 	const char *const *env;
 	uint64_t time_limit_ms, kill_after_ms;
 	uint64_t memory_max, files_max;
+	uint64_t output_max;						 /* bytes */
 	void (*done)(void *ctx, const struct hg_handler_result *result); /* frees the handler */
 	void *ctx;
 };

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define LINE_MAX_BYTES (1024 * 1024) /* an answer of property.list is at most a few 100 KiB */
+#define LINE_MAX_BYTES (128 * 1024 * 1024) /* a value of 16 MiB, each byte of it escaped */
 #define EVENTS_MAX 1024
 
 struct hg_client {

@@ -83,6 +83,8 @@ static int open_store(struct hg_agent *a, char *err, size_t err_size)
 		.size_max = a->conf.device.store_max,
 		.properties_max = a->conf.device.properties_max,
 		.journal_max = a->conf.device.journal_max,
+		.object_max = a->conf.device.object_max,
+		.results_max = a->conf.device.results_max,
 	};
 
 	int ret = hg_store_open(&o, &a->store, err, err_size);

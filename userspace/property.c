@@ -36,22 +36,21 @@ static int check(struct hg_agent *agent, const char *name, const json_t *value, 
 	return agent->model ? hg_model_check(agent->model, name, value, err, err_size) : 0;
 }
 
-static int encode(struct hg_property *p, const char *name, const json_t *value, char *err,
-		  size_t err_size)
+static int encode(struct hg_property *p, const char *name, const json_t *value, uint64_t max,
+		  char *err, size_t err_size)
 {
-	uint8_t buf[HG_WIRE_VALUE_MAX];
-	long len = hg_cbor_from_json(value, buf, sizeof(buf));
 	uint8_t *copy;
+	long len = hg_cbor_from_json_new(value, max, &copy);
 
-	if (len < 0) {
-		snprintf(err, err_size, "%s: %s", name,
-			 len == -ENOSPC ? "larger than 16 KiB" : "nested too deeply, or not UTF-8");
-		return -EINVAL;
-	}
-	copy = malloc(len);
-	if (!copy)
+	if (len == -ENOMEM)
 		return -ENOMEM;
-	memcpy(copy, buf, len);
+	if (len == -ENOSPC)
+		snprintf(err, err_size, "%s: larger than [device] object_max, %llu bytes", name,
+			 (unsigned long long)max);
+	else if (len < 0)
+		snprintf(err, err_size, "%s: nested too deeply, or not UTF-8", name);
+	if (len < 0)
+		return -EINVAL;
 	*p = (struct hg_property){ .name = hg_slice_str(name), .value = hg_slice_of(copy, len) };
 	return 0;
 }
@@ -86,7 +85,8 @@ int hg_property_write(struct hg_agent *agent, const json_t *values, bool urgent,
 	json_object_foreach ((json_t *)values, name, value) {
 		ret = check(agent, name, value, err, err_size);
 		if (!ret)
-			ret = encode(&list[n], name, value, err, err_size);
+			ret = encode(&list[n], name, value, agent->conf.device.object_max, err,
+				     err_size);
 		if (ret)
 			goto free;
 		n++;

@@ -260,7 +260,8 @@ static void announce(struct hg_session *s, const struct hg_wire_response *r,
 		     const struct hg_store_applied *applied, uint64_t cursor_before)
 {
 	for (size_t i = 0; i < r->n_changes; i++) {
-		if (applied->new_mirror || r->changes[i].seq > cursor_before)
+		if ((applied->new_mirror || r->changes[i].seq > cursor_before) &&
+		    (!r->changes[i].part.total || hg_wire_part_ends(&r->changes[i].part)))
 			hg_socket_changed(s->agent->socket, r->changes[i].name);
 	}
 	if (applied->ignored)
@@ -269,6 +270,10 @@ static void announce(struct hg_session *s, const struct hg_wire_response *r,
 			s->peer, applied->ignored);
 	if (applied->lost)
 		hg_property_lost(s->agent, applied->last_conflict);
+	if (applied->refused)
+		hg_warn("sync: %s: a value of the mirror is over [device] object_max, or none: it is "
+			"left out",
+			s->peer);
 	if (applied->new_mirror)
 		hg_warn("sync: %s: the mirror has begun a new epoch: everything is sent again",
 			s->peer);
@@ -310,6 +315,7 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 {
 	uint64_t cursor = hg_store_cursors(s->agent->store)->mirror_cursor;
 	struct hg_store_applied applied;
+	size_t told;
 	int ret;
 
 	s->result.interval_ms = r->interval_ms;
@@ -320,8 +326,8 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 		    r->detail.len ? ": " : "", (int)r->detail.len, (const char *)r->detail.ptr);
 		return;
 	}
-	ret = hg_store_apply(s->agent->store, r, s->message.told, s->message.request.n_reports,
-			     &applied);
+	told = hg_session_answered(&s->message, r);
+	ret = hg_store_apply(s->agent->store, r, s->message.told, told, &applied);
 	if (ret == -ESTALE) {
 		hg_warn("%s: this is an old copy of the store: a new epoch begins",
 			hg_store_error(s->agent->store));
@@ -335,7 +341,7 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 		return;
 	s->result.rounds++;
 	s->result.sent += s->message.request.n_changes;
-	s->result.reports += s->message.request.n_reports;
+	s->result.reports += told;
 	s->result.received += applied.changes;
 	s->result.commands += applied.commands;
 	announce(s, r, &applied, cursor);
@@ -378,9 +384,7 @@ static void on_readable(struct bufferevent *bev, void *ctx)
 	}
 	ret = hg_wire_get_response(hg_slice_of(evbuffer_pullup(in, len) + 4, len - 4), &s->room, &r,
 				   &at);
-	if (!ret && r.n_changes && r.changes[r.n_changes - 1].part.total)
-		end(s, HG_SYNC_PROTOCOL, "%s: answer has a part, which is not taken yet", s->peer);
-	else if (ret)
+	if (ret)
 		end(s, HG_SYNC_PROTOCOL, "%s: answer is malformed at byte %zu", s->peer, at);
 	else
 		take_response(s, &r);

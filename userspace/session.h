@@ -48,11 +48,19 @@ struct hg_session_message {
 	struct hg_wire_change changes[HG_WIRE_CHANGES_MAX];
 	struct hg_wire_report reports[HG_WIRE_REPORTS_MAX];
 	struct hg_store_told told[HG_WIRE_REPORTS_MAX];
-	size_t spent; /* of HG_WIRE_BUDGET */
-	size_t used;  /* of bytes */
-	bool cut;     /* there was more than fits */
+	struct hg_wire_partial partial; /* what we hold of a change of the mirror */
+	size_t spent;			/* of HG_WIRE_BUDGET */
+	size_t used;			/* of bytes */
+	bool cut;			/* there was more than fits */
+	bool heard; /* a response of this session has said what the mirror holds: */
+	struct hg_wire_partial held[HG_WIRE_PARTIALS_MAX];
+	size_t n_held;
+	struct hg_wire_report late; /* with a part, which goes last; late.seq 0: none */
 	uint8_t bytes[HG_WIRE_MAX];
 };
+
+/* Takes note of what a response says that the mirror holds. Returns how many reports it answers. */
+size_t hg_session_answered(struct hg_session_message *m, const struct hg_wire_response *r);
 
 /* Gathers what there is to say. Returns 0 or -errno of the store. */
 int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint64_t session,

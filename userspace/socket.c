@@ -3,8 +3,9 @@
  * The transport of the agent's socket: clients, lines, limits. Operations are in socket-ops.c.
  *
  * What a client can make us hold: one line of input, ANSWERS_MAX of answers (then it is not read
- * from until it reads), EVENTS_MAX with events of a watch on top (then it is dropped, for a change
- * waits for nobody). Answers come in the order of the requests, except sync.now's.
+ * from until it reads), EVENTS_MAX and two of the largest values with events of a watch on top
+ * (then it is dropped, for a change waits for nobody). Answers come in the order of the requests,
+ * except sync.now's.
  */
 #include "socket.h"
 
@@ -50,6 +51,12 @@ static void client_free(struct hg_socket_client *c)
 	json_decref(c->watch);
 	json_decref(c->sync_id);
 	free(c);
+}
+
+/* Text of JSON is seldom larger than its CBOR; what is must come in smaller pieces. */
+static size_t line_max(const struct hg_agent *agent)
+{
+	return HG_SOCKET_LINE_MAX + agent->conf.device.object_max;
 }
 
 static size_t output_len(const struct hg_socket_client *c)
@@ -145,9 +152,9 @@ static void on_read(struct bufferevent *bev, void *ctx)
 	}
 	if (output_len(c) >= ANSWERS_MAX) {
 		bufferevent_disable(bev, EV_READ);
-	} else if (evbuffer_get_length(in) >= HG_SOCKET_LINE_MAX) {
-		hg_warn("socket: client %d (uid %u): line over %d bytes: dropped", c->pid, c->uid,
-			HG_SOCKET_LINE_MAX);
+	} else if (evbuffer_get_length(in) >= line_max(c->agent)) {
+		hg_warn("socket: client %d (uid %u): line over %zu bytes: dropped", c->pid, c->uid,
+			line_max(c->agent));
 		client_free(c);
 	}
 }
@@ -220,7 +227,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 	LIST_INSERT_HEAD(&s->clients, c, link);
 	s->n_clients++;
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, HG_SOCKET_LINE_MAX);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, line_max(s->agent));
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return;
 refuse:
@@ -382,7 +389,7 @@ static bool wants(const struct hg_socket_client *c, const char *name)
 static void send_event(struct hg_socket *s, struct hg_socket_client *c, json_t *event)
 {
 	send_line(c, event);
-	if (output_len(c) > EVENTS_MAX) {
+	if (output_len(c) > EVENTS_MAX + 2 * s->agent->conf.device.object_max) {
 		hg_warn("socket: client %d (uid %u): does not read: dropped", c->pid, c->uid);
 		c->doomed = true;
 		event_active(s->reap, 0, 0);

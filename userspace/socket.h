@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include "../lib/slice.h"
 
-#define HG_SOCKET_LINE_MAX (64 * 1024) /* of a request */
+#define HG_SOCKET_LINE_MAX (64 * 1024) /* of a request, and [device] object_max for its values */
 
 struct hg_agent;
 struct hg_socket;

@@ -19,7 +19,7 @@ struct hg_store {
 	struct {
 		uint64_t next, limit; /* next <= limit: may be given out */
 	} counters[HG_COUNTERS];
-	uint64_t properties_max, journal_max;
+	uint64_t properties_max, journal_max, object_max, results_max, size_max;
 	char boot[40];	  /* this boot's id: uptimes of another one cannot be compared */
 	bool unconfirmed; /* there are rows of a former epoch of the mirror */
 	enum hg_merge (*rule)(void *ctx, const char *name);
@@ -85,6 +85,15 @@ int hg_db_merge_settle(struct hg_store *s);
 int hg_db_merge_acked(struct hg_store *s, uint64_t before, uint64_t acked);
 /* Our epoch is new. */
 int hg_db_merge_renew(struct hg_store *s);
+
+/*
+ * Takes a part of a mirror's change, in a transaction of the caller. Returns 1 if the value is
+ * whole now: *whole is the caller's to free; 0 if there is more to come, or the part does not
+ * continue what is held; -EFBIG if it is over object_max, -EBADMSG if it is whole and no value.
+ */
+int hg_db_part_take(struct hg_store *s, const struct hg_wire_change *w, struct hg_slice *whole);
+/* Forgets what is held of changes up to `seq`. */
+int hg_db_part_drop(struct hg_store *s, uint64_t seq);
 
 void hg_db_bind_u64(sqlite3_stmt *stmt, int i, uint64_t value);
 /* An empty slice is bound as NULL. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include "store-db.h"
 
@@ -125,15 +126,38 @@ int hg_store_started(struct hg_store *s, uint64_t seq)
 	return ret ? ret : sqlite3_changes(s->db) ? 0 : -ESTALE;
 }
 
+/* Outputs stay until they are reported, which may be long. */
+static int check_results(struct hg_store *s, size_t more)
+{
+	sqlite3_stmt *stmt;
+	uint64_t held;
+	int ret;
+
+	if (!more)
+		return 0;
+	stmt = hg_db_stmt(s, "SELECT total(length(output)) FROM command");
+	ret = stmt ? hg_db_step(s, stmt) : -EIO;
+	if (ret < 0)
+		return ret;
+	held = (uint64_t)sqlite3_column_double(stmt, 0);
+	sqlite3_reset(stmt);
+	if (more <= s->results_max && held <= s->results_max - more)
+		return 0;
+	snprintf(s->error, sizeof(s->error),
+		 "store: outputs of %llu bytes wait to be reported; raise [device] results_max",
+		 (unsigned long long)held);
+	return -EDQUOT;
+}
+
 int hg_store_finished(struct hg_store *s, const struct hg_journal_entry *e)
 {
 	sqlite3_stmt *stmt =
 		hg_db_stmt(s, "UPDATE command SET state = ?2, exit_status = ?3, output = ?4,"
 			      " detail = ?5 WHERE seq = ?1 AND state IN (2, 3)");
-	int ret;
+	int ret = check_results(s, e->output.len);
 
-	if (!stmt)
-		return -EIO;
+	if (!stmt || ret)
+		return ret ? ret : -EIO;
 	hg_db_bind_u64(stmt, 1, e->seq);
 	sqlite3_bind_int(stmt, 2, e->state);
 	sqlite3_bind_int(stmt, 3, e->exit_status);
@@ -158,7 +182,10 @@ static int meet_mirror(struct hg_store *s, struct hg_store_cursors *c, struct hg
 		return 0;
 	if (c->mirror_known) {
 		*new_mirror = true;
-		ret = hg_db_run(s, hg_db_stmt(s, "UPDATE property SET seq = 0 WHERE owner = 1"));
+		ret = hg_db_part_drop(s, INT64_MAX);
+		if (!ret)
+			ret = hg_db_run(
+				s, hg_db_stmt(s, "UPDATE property SET seq = 0 WHERE owner = 1"));
 		if (!ret)
 			ret = hg_db_run(s, hg_db_stmt(s, "DELETE FROM command WHERE state = 2"));
 		if (!ret)
@@ -214,6 +241,54 @@ static int take_change(struct hg_store *s, const struct hg_wire_change *w, uint6
 	}
 	applied->changes++;
 	return w->value.len ? hg_db_property_put(s, &p, row) : drop(s, w->name);
+}
+
+/* One that does not fit is passed over: the mirror has nobody to tell it to but us. */
+static int take_part(struct hg_store *s, struct hg_store_cursors *c, const struct hg_wire_change *w,
+		     struct hg_store_applied *applied)
+{
+	struct hg_wire_change whole = { w->seq, w->name, { 0 }, w->time_ms, { 0 } };
+	int ret = hg_db_part_take(s, w, &whole.value);
+
+	if (!ret) {
+		applied->parts++;
+		return 0;
+	}
+	if (ret == -EFBIG || ret == -EBADMSG) {
+		applied->refused++;
+	} else if (ret < 0) {
+		return ret;
+	} else {
+		ret = take_change(s, &whole, c->change_acked, applied);
+		free((void *)whole.value.ptr);
+		if (ret)
+			return ret;
+	}
+	c->mirror_cursor = w->seq;
+	return 0;
+}
+
+static int take_changes(struct hg_store *s, struct hg_store_cursors *c,
+			const struct hg_wire_response *r, struct hg_store_applied *applied)
+{
+	uint64_t before = c->mirror_cursor;
+	int ret = 0;
+
+	for (size_t i = 0; i < r->n_changes && !ret; i++) {
+		const struct hg_wire_change *w = &r->changes[i];
+
+		if (w->seq <= c->mirror_cursor)
+			continue;
+		if (w->part.total) {
+			ret = take_part(s, c, w, applied);
+		} else {
+			ret = take_change(s, w, c->change_acked, applied);
+			c->mirror_cursor = w->seq;
+		}
+	}
+	if (!ret && c->mirror_cursor != before)
+		ret = hg_db_part_drop(s, c->mirror_cursor);
+	return ret;
 }
 
 /* One that is here although its number is new has come again with a new epoch of the mirror. */
@@ -312,12 +387,8 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 
 	if (!applied->new_mirror)
 		c->change_acked = r->flags & HG_RESPONSE_FULL ? 0 : r->device_cursor;
-	for (size_t i = 0; i < r->n_changes && !ret; i++) {
-		if (r->changes[i].seq <= c->mirror_cursor)
-			continue;
-		ret = take_change(s, &r->changes[i], c->change_acked, applied);
-		c->mirror_cursor = r->changes[i].seq;
-	}
+	if (!ret)
+		ret = take_changes(s, c, r, applied);
 	if (!ret)
 		ret = take_commands(s, c, r, applied);
 	if (!ret)

@@ -54,6 +54,36 @@ static int check_quota(struct hg_store *s, enum hg_owner owner)
 	return ret;
 }
 
+/*
+ * Large values of ours take at most half of the store, so that the mirror's, the journal and the
+ * replacing of a value have room.
+ */
+static int check_bytes(struct hg_store *s, const struct hg_property *p)
+{
+	sqlite3_stmt *stmt;
+	double held;
+	int ret;
+
+	if (p->value.len <= HG_WIRE_VALUE_MAX)
+		return 0;
+	stmt = hg_db_stmt(s, "SELECT total(length(value)) FROM property"
+			     " WHERE owner = 0 AND name <> ?");
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_text(stmt, 1, p->name);
+	ret = hg_db_step(s, stmt);
+	held = ret == 1 ? sqlite3_column_double(stmt, 0) : 0;
+	sqlite3_reset(stmt);
+	if (ret < 0)
+		return ret;
+	if (held + (double)p->value.len <= (double)s->size_max / 2)
+		return 0;
+	snprintf(s->error, sizeof(s->error),
+		 "store: %.*s: values of more than half of [device] store_max; raise it",
+		 (int)p->name.len, (const char *)p->name.ptr);
+	return -EDQUOT;
+}
+
 int hg_db_property_put(struct hg_store *s, const struct hg_property *p, bool row)
 {
 	sqlite3_stmt *stmt;
@@ -105,7 +135,9 @@ static int set_one(struct hg_store *s, struct hg_property p)
 	}
 	if (row && equal)
 		return 0;
-	ret = hg_db_property_put(s, &p, row);
+	ret = check_bytes(s, &p);
+	if (!ret)
+		ret = hg_db_property_put(s, &p, row);
 	return ret ? ret : 1;
 }
 

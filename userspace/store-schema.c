@@ -76,6 +76,19 @@ static const char *const steps[] = {
 	" value BLOB,"
 	" time_ms INTEGER NOT NULL"
 	") STRICT;",
+	/* 4: what has come of a change of the mirror that travels in parts. */
+	"CREATE TABLE partial ("
+	" one INTEGER PRIMARY KEY CHECK (one = 1),"
+	" seq INTEGER NOT NULL,"
+	" time_ms INTEGER NOT NULL,"
+	" name TEXT NOT NULL,"
+	" total INTEGER NOT NULL,"
+	" have INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE TABLE partial_part ("
+	" start INTEGER PRIMARY KEY,"
+	" bytes BLOB NOT NULL"
+	") STRICT;",
 };
 
 #define VERSION ((int)(sizeof(steps) / sizeof(steps[0])))

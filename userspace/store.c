@@ -246,6 +246,9 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 	s->lock_fd = -1;
 	s->properties_max = options->properties_max;
 	s->journal_max = options->journal_max;
+	s->object_max = options->object_max ? options->object_max : HG_WIRE_VALUE_MAX;
+	s->results_max = options->results_max ? options->results_max : UINT64_MAX;
+	s->size_max = options->size_max;
 	read_boot_id(s);
 	ret = lock_dir(s, options->dir, err, err_size);
 	if (ret)

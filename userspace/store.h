@@ -5,7 +5,8 @@
  *
  * All functions return 0 or -errno and leave the reason in hg_store_error():
  *   -ENOSPC  the disk or [device] store_max is full; nothing was changed, later calls may succeed
- *   -EDQUOT  properties_max or journal_max is reached
+ *   -EDQUOT  properties_max, journal_max, results_max, or half of store_max for large values of
+ *            ours is reached
  *   -EIO     the file cannot be read or written
  * Not for use from several threads or signal handlers.
  */
@@ -34,6 +35,8 @@ struct hg_store_options {
 	uint64_t size_max;
 	uint64_t properties_max;
 	uint64_t journal_max;
+	uint64_t object_max;  /* bytes of a value; 0: as many as travel whole */
+	uint64_t results_max; /* bytes of outputs that wait to be reported; 0: any number */
 };
 
 /*
@@ -156,7 +159,10 @@ int hg_store_reports_count(struct hg_store *s, size_t *n);
 int hg_store_recover(struct hg_store *s, size_t *n);
 /* received -> executing, durable when this returns 0. -ESTALE: it is not in state received. */
 int hg_store_started(struct hg_store *s, uint64_t seq);
-/* To a final state. -ENOENT: it is gone (the mirror began a new epoch meanwhile). */
+/*
+ * To a final state. -ENOENT: it is gone (the mirror began a new epoch meanwhile). -EDQUOT: its
+ * output would be more than results_max together with those that wait.
+ */
 int hg_store_finished(struct hg_store *s, const struct hg_journal_entry *e);
 
 /* A report that the answered request carried. */
@@ -173,6 +179,8 @@ int hg_store_profile(struct hg_store *s, const char *model, const char *firmware
 		     uint64_t *last);
 
 struct hg_store_applied {
+	size_t parts;	 /* of a value that is not whole yet */
+	size_t refused;	 /* values over object_max, or none when they were whole */
 	size_t changes;	 /* properties written */
 	size_t ignored;	 /* changes of properties that the device owns, counters that are none */
 	size_t commands; /* journalled */
@@ -181,6 +189,9 @@ struct hg_store_applied {
 	bool lost;	 /* values of ours lost: hg_store_conflicts(last_conflict) has them */
 	uint64_t last_conflict;
 };
+
+/* What is held of a change that the mirror sends in parts: 1 with *p, 0: nothing, or -errno. */
+int hg_store_partial(struct hg_store *s, struct hg_wire_partial *p);
 
 /*
  * Takes one response with status OK in one transaction: cursors, changes, commands (journalled as

@@ -25,7 +25,7 @@ static enum hg_merge rule(void *ctx, const char *name)
 
 static struct hg_store *open_store(void)
 {
-	struct hg_store_options o = { dir, 1 << 20, 64, 4 };
+	struct hg_store_options o = { dir, 1 << 20, 64, 4, 0, 0 };
 	struct hg_store *s = NULL;
 
 	if (hg_store_open(&o, &s, err, sizeof(err)))

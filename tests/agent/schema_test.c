@@ -45,10 +45,18 @@
 
 #define ROWS_2 "INSERT INTO profile VALUES (1, 'cam', '1.0', 12);"
 
+#define TABLES_3                                                                                   \
+	"ALTER TABLE property ADD COLUMN theirs INTEGER;"                                          \
+	"ALTER TABLE property ADD COLUMN theirs_seq INTEGER NOT NULL DEFAULT 0;"                   \
+	"ALTER TABLE property ADD COLUMN told BLOB;"                                               \
+	"CREATE TABLE conflict (id INTEGER PRIMARY KEY, name TEXT NOT NULL, value BLOB,"           \
+	" time_ms INTEGER NOT NULL) STRICT;"
+
 /* What each version wrote, from version 1 on. */
 static const char *const files[] = {
 	HEAD(1) TABLES_1 ROWS_1,
 	HEAD(2) TABLES_1 TABLES_2 ROWS_1 ROWS_2,
+	HEAD(3) TABLES_1 TABLES_2 ROWS_1 ROWS_2 TABLES_3,
 };
 
 #define N_FILES ((int)(sizeof(files) / sizeof(files[0])))
@@ -57,7 +65,7 @@ static char dir[] = "/tmp/hg-schema.XXXXXX", path[64], err[512];
 
 static struct hg_store *open_store(int *ret)
 {
-	struct hg_store_options o = { dir, 1 << 20, 64, 4 };
+	struct hg_store_options o = { dir, 1 << 20, 64, 4, 0, 0 };
 	struct hg_store *s = NULL;
 
 	*ret = hg_store_open(&o, &s, err, sizeof(err));

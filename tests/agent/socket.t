@@ -9,6 +9,7 @@ agent = Agent("""
     agent.clients = 8
     agent.socket_mode = 0640
     device.properties_max = 100
+    device.object_max = 16K
 """).start()
 
 
@@ -62,7 +63,7 @@ c.send(b'{"op":"property.get","name":"a","id":1}\n{"op":"property.get","name":"c
 equal([c.recv()["id"], c.recv()["id"]], [1, 2], "requests in one packet are answered in order")
 
 long = agent.client()
-long.send(b"x" * 70000)
+long.send(b"x" * 90000)
 equal(long.recv(), None, "a line without end is dropped")
 many = []
 for i in range(12):

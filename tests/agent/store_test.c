@@ -24,7 +24,7 @@ static const uint8_t epoch_a[HG_EPOCH_LEN] = "mirror-epoch-aa",
 
 static struct hg_store *open_store(const char *where, int *ret)
 {
-	struct hg_store_options o = { where, 1 << 20, 64, 4 };
+	struct hg_store_options o = { where, 1 << 20, 64, 4, 64 << 10, 64 << 10 };
 	struct hg_store *s = NULL;
 
 	*ret = hg_store_open(&o, &s, err, sizeof(err));
@@ -375,7 +375,7 @@ static void test_full_disk(void)
 static void test_quota_size(void)
 {
 	char where[96], name[16], value[16000];
-	struct hg_store_options o = { where, 256 << 10, 1000, 4 };
+	struct hg_store_options o = { where, 256 << 10, 1000, 4, 0, 0 };
 	struct hg_store *s;
 	int ret = 0;
 

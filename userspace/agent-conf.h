@@ -39,6 +39,7 @@ struct hg_agent_conf {
 		char *name; /* in the mirror's certificate; absent: host */
 		char *ca, *crl, *cert, *key;
 		uint64_t interval, interval_min, interval_max, interval_soon;
+		uint64_t changes_many;
 		uint64_t jitter; /* percent */
 		uint64_t backoff_min, backoff_max, backoff_refused;
 		uint64_t connect_timeout, session_timeout, linger;

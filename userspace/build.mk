@@ -34,6 +34,8 @@ agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c 
 	detect.c targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
 	$(store-srcs) $(guard-srcs)
 
+agent-srcs += userspace/model-times.c
+
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \

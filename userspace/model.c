@@ -11,17 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "model-times.h"
 
 #define MODEL_SIZE_MAX (1 << 20)
 
 struct hg_model {
 	json_t *root;
 	const json_t *properties;
+	struct hg_model_times times;
 };
 
 struct hg_model *hg_model_load(const char *path, char *err, size_t err_size)
 {
 	struct hg_model *m = calloc(1, sizeof(*m));
+	char place[256];
 	json_error_t je;
 	const char *name;
 	json_t *schema;
@@ -52,6 +55,10 @@ struct hg_model *hg_model_load(const char *path, char *err, size_t err_size)
 				 name);
 			goto fail;
 		}
+	}
+	if (hg_model_times_read(m->root, &m->times, place, sizeof(place))) {
+		snprintf(err, err_size, "%s: %s", path, place);
+		goto fail;
 	}
 	return m;
 fail:
@@ -272,7 +279,7 @@ enum hg_merge hg_model_rule(const struct hg_model *m, const char *name)
 	return rule_of(json_object_get(m->properties, name));
 }
 
-static bool is_ours(const json_t *schema)
+bool hg_model_is_ours(const json_t *schema)
 {
 	const char *owner = json_string_value(json_object_get(schema, "hg:owner"));
 
@@ -293,7 +300,7 @@ int hg_model_check(const struct hg_model *m, const char *name, const json_t *val
 		snprintf(err, err_size, "%s: the model has no such property", name);
 		return -ENOENT;
 	}
-	if (!is_ours(schema)) {
+	if (!hg_model_is_ours(schema)) {
 		snprintf(err, err_size, "%s: owned by the mirror", name);
 		return -EPERM;
 	}
@@ -303,7 +310,18 @@ int hg_model_check(const struct hg_model *m, const char *name, const json_t *val
 	return check_value(&t, schema, value);
 }
 
-bool hg_model_urgent(const struct hg_model *m, const char *name)
+uint64_t hg_model_tell_within(const struct hg_model *m, const char *name)
 {
-	return json_is_true(json_object_get(json_object_get(m->properties, name), "hg:urgent"));
+	const json_t *schema = json_object_get(m->properties, name);
+	uint64_t ms;
+
+	if (json_is_true(json_object_get(schema, "hg:urgent")))
+		return 0;
+	return hg_duration_parse(json_object_get(schema, "hg:deliverWithin"), &ms) ? UINT64_MAX
+										   : ms;
+}
+
+const struct hg_model_times *hg_model_times(const struct hg_model *m)
+{
+	return &m->times;
 }

@@ -7,7 +7,8 @@
  * exclusiveMaximum, minLength, maxLength, minItems, maxItems, items, properties, required.
  * Ours, in a property: "hg:owner": "device" or "mirror" (without it a readOnly property is the
  * device's and any other the mirror's), or instead "hg:merge": "newest" or "counter" (both sides
- * write it), "hg:urgent": true (a change starts a session at once).
+ * write it), "hg:urgent": true (a change starts a session at once), "hg:deliverWithin". At the top
+ * and in actions: times, see model-times.h.
  */
 #ifndef HG_USERSPACE_MODEL_H
 #define HG_USERSPACE_MODEL_H
@@ -15,9 +16,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "store.h"
 
 struct hg_model;
+struct hg_model_times;
 
 /* NULL with a message that names the file and the place in err. */
 struct hg_model *hg_model_load(const char *path, char *err, size_t err_size);
@@ -36,6 +39,12 @@ int hg_model_check(const struct hg_model *m, const char *name, const json_t *val
 /* HG_MERGE_NONE for a property that the model does not have. */
 enum hg_merge hg_model_rule(const struct hg_model *m, const char *name);
 
-bool hg_model_urgent(const struct hg_model *m, const char *name);
+/* Of a property's data schema: is it the device's? */
+bool hg_model_is_ours(const json_t *schema);
+
+/* In how many ms a change of our property is to be told; UINT64_MAX: the model does not say. */
+uint64_t hg_model_tell_within(const struct hg_model *m, const char *name);
+
+const struct hg_model_times *hg_model_times(const struct hg_model *m);
 
 #endif

@@ -57,16 +57,19 @@ static int encode(struct hg_property *p, const char *name, const json_t *value, 
 
 static void announce(struct hg_agent *agent, const struct hg_property *list, size_t n, bool urgent)
 {
+	uint64_t within = urgent ? 0 : UINT64_MAX;
+
 	for (size_t i = 0; i < n; i++) {
 		char name[HG_WIRE_NAME_MAX + 1];
 
 		snprintf(name, sizeof(name), "%.*s", (int)list[i].name.len,
 			 (const char *)list[i].name.ptr);
-		urgent |= agent->model && hg_model_urgent(agent->model, name);
+		if (agent->model && hg_model_tell_within(agent->model, name) < within)
+			within = hg_model_tell_within(agent->model, name);
 		hg_socket_changed(agent->socket, list[i].name);
 	}
 	if (agent->sync)
-		hg_sync_soon(agent->sync, urgent);
+		hg_sync_changed(agent->sync, n, within);
 }
 
 int hg_property_write(struct hg_agent *agent, const json_t *values, bool urgent, size_t *changed,

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include "agent.h"
 #include "interval.h"
+#include "model.h"
 #include "session.h"
 #include "../lib/log.h"
 
@@ -23,6 +24,7 @@
 #define TICKET_SAVE_MS (3600 * 1000) /* flash wears; a lost ticket costs one full handshake */
 #define TICKET_MAX 16384
 #define WAITERS_MAX 64
+#define NEVER UINT64_MAX
 
 struct waiter {
 	TAILQ_ENTRY(waiter) link;
@@ -40,8 +42,8 @@ struct hg_sync {
 	struct event *timer;
 	uint64_t due_ms; /* of the next session, uptime */
 	bool backing_off;
-	bool again; /* something came up during the session */
-	bool again_at_once;
+	uint64_t again_within; /* of what came up during the session; NEVER: nothing did */
+	uint64_t changed;      /* at least as many as properties that wait; looked at when many */
 	TAILQ_HEAD(waiters, waiter) waiters;
 	size_t n_waiters;
 	struct hg_interval interval;
@@ -176,6 +178,24 @@ static bool has_news(const struct hg_sync *s)
 	return ended || c->change_seq > c->change_acked;
 }
 
+/* A session within so many ms, unless something failed. */
+static void wish(struct hg_sync *s, uint64_t within_ms)
+{
+	uint64_t due = hg_uptime_ms() + within_ms;
+
+	if (s->session) {
+		if (within_ms < s->again_within)
+			s->again_within = within_ms;
+		return;
+	}
+	if (s->backing_off)
+		return;
+	if (s->ended_ms && due < s->ended_ms + GAP_MS)
+		due = s->ended_ms + GAP_MS;
+	if (due < s->due_ms)
+		set_due(s, due);
+}
+
 static void on_done(void *ctx, const struct hg_session_result *r)
 {
 	struct hg_sync *s = ctx;
@@ -201,11 +221,11 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 	snprintf(text, sizeof(text), "%s%s%s", r->failure ? hg_sync_failure_name(r->failure) : "",
 		 r->failure ? ": " : "", r->text);
 	answer_waiters(s, failure_errno(r->failure), text);
-	if (s->again && !s->backing_off && has_news(s))
-		hg_sync_soon(s, s->again_at_once);
+	if (s->again_within != NEVER && has_news(s))
+		wish(s, s->again_within);
 	if (!TAILQ_EMPTY(&s->waiters))
 		set_due(s, hg_uptime_ms());
-	s->again = s->again_at_once = false;
+	s->again_within = NEVER;
 }
 
 static void on_due(evutil_socket_t fd, short what, void *ctx)
@@ -220,6 +240,7 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 		return;
 	for (w = TAILQ_FIRST(&s->waiters); w; w = TAILQ_NEXT(w, link))
 		w->armed = true;
+	s->changed = 0;
 	s->session = hg_session_new(&o);
 	if (!s->session) {
 		hg_error("sync: out of memory");
@@ -251,7 +272,9 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 	if (!s)
 		return NULL;
 	s->agent = agent;
-	hg_interval_init(&s->interval, &agent->conf, NULL, random_below);
+	hg_interval_init(&s->interval, &agent->conf,
+			 agent->model ? hg_model_times(agent->model) : NULL, random_below);
+	s->again_within = NEVER;
 	TAILQ_INIT(&s->waiters);
 	s->tls = make_tls(s, err, err_size);
 	if (!s->tls)
@@ -299,28 +322,38 @@ int hg_sync_reload(struct hg_sync *s, char *err, size_t err_size)
 	return 0;
 }
 
-void hg_sync_soon(struct hg_sync *s, bool at_once)
+static int count_change(void *ctx, const struct hg_property *p)
 {
-	uint64_t now = hg_uptime_ms(), due;
+	uint64_t *left = ctx;
 
-	if (s->session) {
-		s->again = true;
-		s->again_at_once |= at_once;
-		return;
-	}
-	if (s->backing_off)
-		return;
-	due = now + (at_once ? 0 : s->interval.soon);
-	if (s->ended_ms && due < s->ended_ms + GAP_MS)
-		due = s->ended_ms + GAP_MS;
-	if (due < s->due_ms)
-		set_due(s, due);
+	return --*left == 0;
+}
+
+/* One property that was changed often is one: only its newest value is sent. */
+static bool many_wait(struct hg_sync *s)
+{
+	uint64_t many = s->agent->conf.mirror.changes_many, left = many;
+
+	if (s->changed < many)
+		return false;
+	hg_store_changes(s->agent->store, hg_store_cursors(s->agent->store)->change_acked,
+			 count_change, &left);
+	s->changed = many - left;
+	return !left;
+}
+
+void hg_sync_changed(struct hg_sync *s, size_t n, uint64_t within_ms)
+{
+	s->changed += n;
+	if (many_wait(s))
+		within_ms = 0;
+	wish(s, within_ms == NEVER ? s->interval.soon : within_ms);
 }
 
 void hg_sync_report(struct hg_sync *s)
 {
 	if (!s->session || !hg_session_report(s->session))
-		hg_sync_soon(s, true);
+		wish(s, 0);
 }
 
 int hg_sync_now(struct hg_sync *s, void (*done)(void *ctx, int ret, const char *text), void *ctx)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct hg_agent;
 struct hg_sync;
@@ -21,8 +22,11 @@ void hg_sync_free(struct hg_sync *s);
 /* Loads certificates, keys and revocation lists again. On failure the old ones stay. */
 int hg_sync_reload(struct hg_sync *s, char *err, size_t err_size);
 
-/* There is something to send: a session within interval_soon, or at once. Backoff still holds. */
-void hg_sync_soon(struct hg_sync *s, bool at_once);
+/*
+ * n properties were changed: a session begins within so many ms, after interval_soon if that is
+ * UINT64_MAX, or at once when changes_many of them wait. Backoff still holds.
+ */
+void hg_sync_changed(struct hg_sync *s, size_t n, uint64_t within_ms);
 
 /* A command has ended: a session that lingers for it goes on, else one is due at once. */
 void hg_sync_report(struct hg_sync *s);

@@ -26,3 +26,5 @@ test-srcs-tests/agent/seal_test := userspace/seal.c
 test-srcs-tests/agent/host_test := $(guard-srcs) userspace/agent-conf.c
 test-libs-tests/agent/host_test := $(guard-libs) $(conf-libs)
 test-srcs-tests/agent/interval_test := userspace/interval.c
+test-srcs-tests/agent/model_test := userspace/model.c userspace/model-times.c
+test-libs-tests/agent/model_test := -ljansson -lm

@@ -195,6 +195,23 @@ for i in range(200):
     agent.call("property.set", name="busy", value=i + 1000, urgent=True)
 wait_for(lambda: m.held.get("busy") == 1199, "the last value")
 ok(len(m.requests) - n <= 12, f"200 urgent writes made {len(m.requests) - n} requests")
+# Changes bring the next session forward: after interval_soon, or at once when many wait.
+agent.stop()
+with open(agent.conf) as f:
+    text = f.read()
+with open(agent.conf, "w") as f:
+    f.write(text.replace("interval_soon = 10ms", "interval_soon = 1h\nchanges_many = 3"))
+agent.start()
+good()
+n = len(m.requests)
+for i in range(10):
+    agent.call("property.set", name="one", value=i)
+left = status()["sync"]["next_in_ms"]
+ok(len(m.requests) == n and left > 3000000, "ten changes of one property wait for interval_soon", left)
+agent.call("property.set", name="two", value=1)
+agent.call("property.set", name="three", value=1)
+wait_for(lambda: m.held.get("three") == 1, "changes_many")
+ok(m.held.get("one") == 9, "changes of changes_many properties do not")
 m.changes.append([1 << 40, 1000, 'n"\x1b[2J', 5])
 good()
 ok('n"\\x1b[2J ' in agent.cli("property", "list")[1], "a name from the mirror cannot speak to a terminal")

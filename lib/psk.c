@@ -353,6 +353,11 @@ int hg_psk_serve(SSL_CTX *ctx, const struct hg_psk_keys *keys)
 	return 0;
 }
 
+const struct hg_psk_keys *hg_psk_keys_of(const SSL_CTX *ctx)
+{
+	return keys_index < 0 ? NULL : SSL_CTX_get_ex_data(ctx, keys_index);
+}
+
 const struct hg_psk_claim *hg_psk_session(const SSL *ssl)
 {
 	SSL_SESSION *session = SSL_get_session(ssl);

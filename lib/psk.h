@@ -70,6 +70,9 @@ int hg_psk_open(const struct hg_psk_keys *keys, struct hg_slice identity, uint64
  */
 int hg_psk_serve(SSL_CTX *ctx, const struct hg_psk_keys *keys);
 
+/* What hg_psk_serve() was told of ctx, or NULL. */
+const struct hg_psk_keys *hg_psk_keys_of(const SSL_CTX *ctx);
+
 /*
  * After the handshake: who authenticated with a key; NULL if somebody did with a certificate or a
  * ticket. Valid as long as the SSL's session.

@@ -13,6 +13,7 @@ int hg_cmd_events(void *ctx, int argc, char **argv);
 int hg_cmd_restored(void *ctx, int argc, char **argv);
 int hg_cmd_ca_init(void *ctx, int argc, char **argv);
 int hg_cmd_ca_server(void *ctx, int argc, char **argv);
+int hg_cmd_psk_key(void *ctx, int argc, char **argv);
 int hg_cmd_ca_crl(void *ctx, int argc, char **argv);
 int hg_cmd_device_add(void *ctx, int argc, char **argv);
 int hg_cmd_device_list(void *ctx, int argc, char **argv);

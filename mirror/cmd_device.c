@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <openssl/pem.h>
 #include "../lib/pg.h"
+#include "../lib/psk.h"
 #include "../lib/tls.h"
 #include "args.h"
 #include "db.h"
@@ -148,10 +149,23 @@ int hg_cmd_ca_init(void *ctx, int argc, char **argv)
 	snprintf(path, sizeof(path), "%s/ca.crl", argv[1]);
 	if (!rc && hg_pki_crl_write(&ca, NULL, 0, conf->ca.crl_days, path, err, sizeof(err)))
 		rc = complain(err);
+	snprintf(path, sizeof(path), "%s/psk.key", argv[1]);
+	if (!rc && hg_psk_secret_make(path, err, sizeof(err)))
+		rc = complain(err);
 	if (!rc)
-		printf("%s: ca.crt ca.key ca.crl mirror.crt mirror.key\n", argv[1]);
+		printf("%s: ca.crt ca.key ca.crl mirror.crt mirror.key psk.key\n", argv[1]);
 	hg_pki_ca_free(&ca);
 	return rc;
+}
+
+int hg_cmd_psk_key(void *ctx, int argc, char **argv)
+{
+	int rc = hg_args_parse(argc, argv, 1, NULL);
+	char err[512];
+
+	if (rc)
+		return rc;
+	return hg_psk_secret_make(argv[1], err, sizeof(err)) ? complain(err) : HG_EXIT_OK;
 }
 
 int hg_cmd_ca_server(void *ctx, int argc, char **argv)

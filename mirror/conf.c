@@ -40,6 +40,12 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 	{ STRING(sync, key, CONF "/ca/mirror.key", "its private key") },
 	{ STRING(sync, ca, CONF "/ca/ca.crt", "certificates that sign the devices'") },
 	{ STRING(sync, crl, CONF "/ca/ca.crl", "their revocation list") },
+	{ STRING(
+		sync, psk_key, "",
+		"secret from which devices' pre-shared keys are made; absent: none are handed out") },
+	{ STRING(sync, psk_key_previous, "", "the secret before it, still accepted") },
+	{ NUMBER(sync, psk_life, DURATION, "90d", 1000, 3650 * DAY_MS,
+		 "of a pre-shared key; half of it gone, a device asks for the next") },
 	{ STRING(sync, public_host, "",
 		 "name by which devices reach this mirror; goes into bundles") },
 	{ NUMBER(sync, public_port, UINT, "4646", 1, 65535, "and the port") },

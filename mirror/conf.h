@@ -19,6 +19,8 @@ struct hg_mirror_conf {
 	} database;
 	struct {
 		char *listen, *cert, *key, *ca, *crl, *public_host;
+		char *psk_key, *psk_key_previous; /* absent: no pre-shared keys */
+		uint64_t psk_life;
 		uint64_t public_port, connections, handshake_timeout, idle_timeout, message_timeout;
 		uint64_t busy_interval, batch;
 	} sync;

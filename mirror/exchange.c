@@ -413,7 +413,8 @@ bool hg_exchange_left_out(const PGresult *res, int row)
 	return PQgetvalue(res, row, COL_STATUS)[0] == '-';
 }
 
-long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status)
+long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status,
+			  const struct hg_wire_psk *psk)
 {
 	static _Thread_local struct hg_wire_room room; /* large, and done with on return */
 	static _Thread_local struct arena arena;
@@ -434,6 +435,7 @@ long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *sta
 	*status = r.status;
 	if (r.status != HG_WIRE_OK)
 		return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
+	r.psk = *psk;
 	changes = json_of(PQgetvalue(res, row, COL_CHANGES));
 	commands = json_of(PQgetvalue(res, row, COL_COMMANDS));
 	if (!take_epoch(PQgetvalue(res, row, COL_MIRROR_EPOCH), epoch, &r.mirror_epoch) &&

@@ -49,9 +49,11 @@ bool hg_exchange_left_out(const PGresult *res, int row);
 
 /*
  * Encodes a row that one of the statements returned as a frame into buf of HG_WIRE_MAX + 4 bytes.
- * Returns its length, or -EBADMSG if the row is not what it should be. *status is the response's.
+ * Returns its length, or -EBADMSG if the row is not what it should be. *status is the response's;
+ * if it is OK, psk goes along.
  */
-long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status);
+long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status,
+			  const struct hg_wire_psk *psk);
 
 /* A frame that says a status only. */
 long hg_exchange_refusal(uint32_t status, const char *detail, uint32_t interval_ms, void *buf);

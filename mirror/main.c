@@ -16,6 +16,7 @@ static const struct hg_subcommand subcommands[] = {
 	{ "ca server", "NAME --san SAN [--san SAN]... [--out DIR]",
 	  "make a server's key and certificate; SAN is DNS:name or IP:address", hg_cmd_ca_server },
 	{ "ca crl", "", "write the revocation list again", hg_cmd_ca_crl },
+	{ "psk-key", "FILE", "make a secret for [sync] psk_key", hg_cmd_psk_key },
 	{ "model add", "FILE", "load or replace a Thing Model", hg_cmd_model_add },
 	{ "model list", "", "show the models", hg_cmd_model_list },
 	{ "device add", "UID --model M [--out DIR]",

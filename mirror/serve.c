@@ -6,6 +6,7 @@
  */
 #include "cmd.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <event2/event.h>
 #include "../lib/log.h"
 #include "../lib/pg.h"
+#include "../lib/psk.h"
 #include "../lib/tls.h"
 #include "args.h"
 #include "http.h"
@@ -30,6 +32,7 @@ struct server {
 	struct event_base *base;
 	struct hg_pg *pg;
 	SSL_CTX *sync_tls, *http_tls;
+	struct hg_psk_keys *psk_keys; /* NULL: no pre-shared keys */
 	struct hg_sync *sync;
 	struct hg_http *http;
 	struct event *sigterm, *sigint, *sighup, *drain, *prune;
@@ -117,6 +120,22 @@ static int open_events(struct server *v)
 	return HG_EXIT_OK;
 }
 
+/* Returns 0, or -errno with a message in err. */
+static int open_psk(struct server *v, char *err, size_t err_size)
+{
+	const struct hg_mirror_conf *c = v->conf;
+
+	if (!c->sync.psk_key) {
+		snprintf(err, err_size, "[sync] psk_key_previous: needs psk_key; set both");
+		return c->sync.psk_key_previous ? -EINVAL : 0;
+	}
+	v->psk_keys = hg_psk_keys_load(c->sync.psk_key, c->sync.psk_key_previous, err, err_size);
+	if (!v->psk_keys)
+		return -EINVAL;
+	snprintf(err, err_size, "out of memory");
+	return hg_psk_serve(v->sync_tls, v->psk_keys);
+}
+
 static int open_tls(struct server *v)
 {
 	const struct hg_mirror_conf *c = v->conf;
@@ -128,7 +147,7 @@ static int open_tls(struct server *v)
 	v->sync_tls = hg_tls_ctx_new(HG_TLS_SYNC_SERVER, &v->sync_files, err, sizeof(err));
 	if (v->sync_tls)
 		v->http_tls = hg_tls_ctx_new(HG_TLS_HTTP_SERVER, &v->http_files, err, sizeof(err));
-	if (v->sync_tls && v->http_tls)
+	if (v->sync_tls && v->http_tls && !open_psk(v, err, sizeof(err)))
 		return HG_EXIT_OK;
 	hg_error("serve: %s", err);
 	return HG_EXIT_CONFIG;
@@ -224,6 +243,7 @@ static void close_all(struct server *v)
 		event_base_free(v->base);
 	SSL_CTX_free(v->sync_tls);
 	SSL_CTX_free(v->http_tls);
+	hg_psk_keys_free(v->psk_keys);
 }
 
 int hg_cmd_serve(void *ctx, int argc, char **argv)

@@ -25,6 +25,7 @@
 #include "../lib/log.h"
 #include "batch.h"
 #include "exchange.h"
+#include "identity.h"
 #include "net.h"
 
 #define BUCKETS 4096
@@ -54,6 +55,8 @@ struct session {
 	enum session_state state;
 	struct slot *slot;
 	unsigned int rounds;
+	uint32_t flags; /* of the last request */
+	struct hg_identity identity;
 	struct timespec accepted;
 	char peer[HG_PEER_TEXT];
 };
@@ -213,6 +216,8 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 	struct hg_sync *sync = slot->sync;
 	struct session *s = slot->current;
 	uint32_t status = HG_WIRE_OK;
+	struct hg_wire_psk wire_psk;
+	struct hg_psk psk;
 	long len;
 
 	slot->asking = false;
@@ -231,7 +236,9 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 	} else if (a->error) {
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database does not answer", true);
 	} else {
-		len = hg_exchange_response(a->res, a->row, sync->out, &status);
+		hg_identity_key(bufferevent_openssl_get_ssl(s->bev), &s->identity, sync->conf,
+				s->flags, &psk, &wire_psk);
+		len = hg_exchange_response(a->res, a->row, sync->out, &status, &wire_psk);
 		if (len < 0)
 			hg_error("sync: cannot encode the answer: %s: %ld", slot->uid, len);
 		session_answer(s, sync->out, len,
@@ -251,6 +258,7 @@ static void session_ask(struct session *s, const struct hg_wire_request *r)
 		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
 		return;
 	}
+	s->flags = r->flags;
 	s->slot->asking = true;
 	session_set(s, SESSION_ASKING);
 }
@@ -350,17 +358,14 @@ static void on_written(struct bufferevent *bev, void *arg)
 /* The handshake is done: the session becomes the device's only one. */
 static void session_identify(struct session *s)
 {
-	X509 *cert = SSL_get1_peer_certificate(bufferevent_openssl_get_ssl(s->bev));
-	char uid[HG_UID_MAX + 1];
+	const char *uid = s->identity.uid;
 	struct slot *slot;
 
-	if (!cert || hg_tls_cert_uid(cert, uid)) {
+	if (hg_identity_of(bufferevent_openssl_get_ssl(s->bev), &s->identity)) {
 		hg_warn("sync: certificate names no device: %s", s->peer);
-		X509_free(cert);
 		session_end(s);
 		return;
 	}
-	X509_free(cert);
 	slot = slot_get(s->sync, uid);
 	if (!slot) {
 		session_end(s);

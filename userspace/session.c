@@ -25,6 +25,7 @@
 #include <openssl/err.h>
 #include "agent.h"
 #include "command.h"
+#include "credentials.h"
 #include "property.h"
 #include "resolver.h"
 #include "socket.h"
@@ -211,6 +212,8 @@ static void lost(struct hg_session *s, int error)
 	if (s->state == HANDSHAKE && !s->heard && ERR_GET_LIB(e) != ERR_LIB_SSL) {
 		end(s, HG_SYNC_BUSY, "%s: closed before it said anything", s->peer);
 	} else if (e) {
+		if (s->state == HANDSHAKE)
+			hg_credentials_failed(s->o.credentials);
 		reason = ERR_reason_error_string(e);
 		end(s, HG_SYNC_TLS, "%s: %s%s%s", s->peer, reason ? reason : "TLS failed",
 		    verify == X509_V_OK ? "" : ": ",
@@ -235,7 +238,10 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 	if (s->state == END)
 		return;
 	if (what & BEV_EVENT_CONNECTED) {
-		s->result.resumed = SSL_session_reused(bufferevent_openssl_get_ssl(bev));
+		SSL *ssl = bufferevent_openssl_get_ssl(bev);
+
+		s->result.resumed = SSL_session_reused(ssl);
+		s->result.by_key = hg_credentials_used(s->o.credentials, ssl);
 		send_request(s);
 	} else {
 		lost(s, error);
@@ -308,7 +314,10 @@ static void finish(struct hg_session *s)
 	SSL_shutdown(ssl);
 	end(s, HG_SYNC_OK, "%zu sent, %zu received, %zu commands, %zu reports, %zu rounds%s",
 	    s->result.sent, s->result.received, s->result.commands, s->result.reports,
-	    s->result.rounds, s->result.resumed ? ", resumed" : "");
+	    s->result.rounds,
+	    s->result.by_key	? ", resumed by key"
+	    : s->result.resumed ? ", resumed"
+				: "");
 }
 
 static void take_response(struct hg_session *s, const struct hg_wire_response *r)
@@ -339,6 +348,7 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 		end(s, HG_SYNC_STORE, "%s", hg_store_error(s->agent->store));
 	if (s->state == END)
 		return;
+	hg_credentials_answer(s->o.credentials, r);
 	s->result.rounds++;
 	s->result.sent += s->message.request.n_changes;
 	s->result.reports += told;
@@ -405,6 +415,7 @@ static void send_request(struct hg_session *s)
 		end(s, HG_SYNC_STORE, "%s", hg_store_error(s->agent->store));
 		return;
 	}
+	s->message.request.flags |= hg_credentials_flags(s->o.credentials);
 	len = hg_wire_put_request(&s->message.request, s->frame, sizeof(s->frame));
 	if (len < 0) {
 		end(s, HG_SYNC_PROTOCOL, "request cannot be encoded: %s", strerror(-len));
@@ -427,8 +438,7 @@ static void start_tls(struct hg_session *s)
 		end(s, HG_SYNC_TLS, "cannot begin TLS; check [mirror] name");
 		return;
 	}
-	if (s->o.ticket)
-		SSL_set_session(ssl, s->o.ticket);
+	hg_credentials_offer(s->o.credentials, ssl);
 	SSL_set_msg_callback(ssl, on_message);
 	SSL_set_msg_callback_arg(ssl, s);
 	s->bev = bufferevent_openssl_socket_new(s->agent->base, s->fd, ssl,

@@ -14,6 +14,7 @@
 #include "store.h"
 
 struct hg_agent;
+struct hg_credentials;
 
 struct hg_session_result {
 	enum hg_sync_failure failure;
@@ -22,12 +23,13 @@ struct hg_session_result {
 	uint64_t number;      /* of the session */
 	size_t rounds, sent, received, commands, reports;
 	bool resumed; /* TLS without a full handshake */
+	bool by_key;  /* the pre-shared key did it */
 };
 
 struct hg_session_options {
 	struct hg_agent *agent;
 	SSL_CTX *tls;
-	SSL_SESSION *ticket; /* to resume; NULL: full handshake */
+	struct hg_credentials *credentials;
 	/* Called once, from the loop; frees nothing. The session must then be freed. */
 	void (*done)(void *ctx, const struct hg_session_result *result);
 	void *ctx;

@@ -9,11 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <openssl/pem.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 #include "agent.h"
+#include "credentials.h"
 #include "interval.h"
 #include "model.h"
 #include "session.h"
@@ -21,8 +19,6 @@
 
 /* Between sessions due "at once" by changes; a person's `sync now` does not wait for it. */
 #define GAP_MS 1000
-#define TICKET_SAVE_MS (3600 * 1000) /* flash wears; a lost ticket costs one full handshake */
-#define TICKET_MAX 16384
 #define WAITERS_MAX 64
 #define NEVER UINT64_MAX
 
@@ -36,8 +32,7 @@ struct waiter {
 struct hg_sync {
 	struct hg_agent *agent;
 	SSL_CTX *tls;
-	SSL_SESSION *ticket;
-	uint64_t ticket_saved_ms;
+	struct hg_credentials *credentials;
 	struct hg_session *session; /* NULL: none runs */
 	struct event *timer;
 	uint64_t due_ms; /* of the next session, uptime */
@@ -67,57 +62,6 @@ static void set_due(struct hg_sync *s, uint64_t due_ms)
 	s->due_ms = due_ms;
 	in = due_ms > now ? due_ms - now : 0;
 	event_add(s->timer, &(struct timeval){ in / 1000, in % 1000 * 1000 });
-}
-
-static void ticket_path(const struct hg_sync *s, const char *suffix, char *buf, size_t size)
-{
-	snprintf(buf, size, "%s/ticket%s", s->agent->conf.device.state_dir, suffix);
-}
-
-/* Not a promise: a file that is not whole is not read. */
-static void save_ticket(struct hg_sync *s)
-{
-	char path[4200], tmp[4200];
-	FILE *f;
-	bool good;
-
-	if (!s->ticket)
-		return;
-	ticket_path(s, "", path, sizeof(path));
-	ticket_path(s, ".new", tmp, sizeof(tmp));
-	unlink(tmp);
-	f = fopen(tmp, "wxe");
-	if (!f)
-		return;
-	good = !fchmod(fileno(f), 0600) && PEM_write_SSL_SESSION(f, s->ticket);
-	if (fclose(f) || !good || rename(tmp, path))
-		unlink(tmp);
-	s->ticket_saved_ms = hg_uptime_ms();
-}
-
-static void load_ticket(struct hg_sync *s)
-{
-	char path[4200];
-	FILE *f;
-
-	ticket_path(s, "", path, sizeof(path));
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	s->ticket = PEM_read_SSL_SESSION(f, NULL, NULL, NULL);
-	fclose(f);
-	s->ticket_saved_ms = hg_uptime_ms();
-}
-
-static int on_ticket(SSL *ssl, SSL_SESSION *ticket)
-{
-	struct hg_sync *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-
-	SSL_SESSION_free(s->ticket);
-	s->ticket = ticket;
-	if (!s->ticket_saved_ms || hg_uptime_ms() - s->ticket_saved_ms > TICKET_SAVE_MS)
-		save_ticket(s);
-	return 1;
 }
 
 static void answer_waiters(struct hg_sync *s, int ret, const char *text)
@@ -212,10 +156,6 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 		hg_debug("sync: session %llu: %s", (unsigned long long)r->number, r->text);
 	} else {
 		s->bad++;
-		if (r->failure == HG_SYNC_TLS) { /* it may be the ticket */
-			SSL_SESSION_free(s->ticket);
-			s->ticket = NULL;
-		}
 	}
 	plan(s, r);
 	snprintf(text, sizeof(text), "%s%s%s", r->failure ? hg_sync_failure_name(r->failure) : "",
@@ -231,9 +171,11 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 static void on_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct hg_sync *s = ctx;
-	struct hg_session_options o = {
-		.agent = s->agent, .tls = s->tls, .ticket = s->ticket, .done = on_done, .ctx = s
-	};
+	struct hg_session_options o = { .agent = s->agent,
+					.tls = s->tls,
+					.credentials = s->credentials,
+					.done = on_done,
+					.ctx = s };
 	struct waiter *w;
 
 	if (s->session)
@@ -259,9 +201,7 @@ static SSL_CTX *make_tls(struct hg_sync *s, char *err, size_t err_size)
 
 	if (!tls)
 		return NULL;
-	SSL_CTX_set_app_data(tls, s);
-	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-	SSL_CTX_sess_set_new_cb(tls, on_ticket);
+	hg_credentials_attach(s->credentials, tls);
 	return tls;
 }
 
@@ -276,6 +216,11 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 			 agent->model ? hg_model_times(agent->model) : NULL, random_below);
 	s->again_within = NEVER;
 	TAILQ_INIT(&s->waiters);
+	s->credentials = hg_credentials_new(agent);
+	if (!s->credentials) {
+		snprintf(err, err_size, "out of memory");
+		goto fail;
+	}
 	s->tls = make_tls(s, err, err_size);
 	if (!s->tls)
 		goto fail;
@@ -284,7 +229,6 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 		snprintf(err, err_size, "out of memory");
 		goto fail;
 	}
-	load_ticket(s);
 	set_due(s, hg_uptime_ms());
 	return s;
 fail:
@@ -303,11 +247,10 @@ void hg_sync_free(struct hg_sync *s)
 		TAILQ_REMOVE(&s->waiters, w, link);
 		free(w);
 	}
-	save_ticket(s);
-	SSL_SESSION_free(s->ticket);
 	if (s->timer)
 		event_free(s->timer);
 	SSL_CTX_free(s->tls);
+	hg_credentials_free(s->credentials);
 	free(s);
 }
 
@@ -319,6 +262,7 @@ int hg_sync_reload(struct hg_sync *s, char *err, size_t err_size)
 		return -EINVAL;
 	SSL_CTX_free(s->tls); /* a session that runs holds its own reference */
 	s->tls = tls;
+	hg_credentials_rebind(s->credentials);
 	return 0;
 }
 

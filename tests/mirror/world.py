@@ -35,6 +35,7 @@ def free_port():
 
 class World:
     def __init__(self, conf="", pg=None):
+        """conf: lines "section.key = value"; an @ stands for the world's directory."""
         self.dir = temp_dir()
         self.pg = pg or Postgres()
         self.sync_port, self.http_port = free_port(), free_port()
@@ -46,7 +47,7 @@ class World:
                     "http": [f"listen = 127.0.0.1:{self.http_port}"],
                     "ca": [f"directory = {self.dir}/ca"]}
         for line in conf.splitlines():
-            section, rest = line.split(".", 1)
+            section, rest = line.strip().replace("@", self.dir).split(".", 1)
             sections.setdefault(section, []).append(rest)
         with open(self.conf, "w") as f:
             for name, lines in sections.items():

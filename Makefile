@@ -163,10 +163,11 @@ check-debug:
 	$(Q)tests/vm/debug-kernel uml x86 >/dev/null
 	$(Q)HG_FILE_LIMIT=20000 HG_SUITE_LIMIT=20000 tests/run --build $(O) tests/kmod/debug
 
+# B='sync herd' for some; DOCS=1 puts the tables and pictures into docs/.
 bench:
-	$(Q)scripts/deps build run test
+	$(Q)scripts/deps build run test bench
 	$(Q)$(MAKE) --no-print-directory tests
-	$(Q)tests/bench/run --build $(O)
+	$(Q)tests/bench/run --build $(O) $(if $(DOCS),--docs) $(B)
 
 # Rewrites the tables of docs/accuracy.md; the captures are looked for in HG_DATA.
 bench-accuracy:
@@ -230,7 +231,8 @@ help:
 	@echo 'make check-arch  the module and the agent on other architectures and kernels, in QEMU; ARCH= for some'
 	@echo 'make check-captures   every packet of all captures in HG_DATA through user space, BPF and module'
 	@echo 'make check-debug  the kernel module under KASAN, lockdep, kmemleak and failing memory (builds kernels)'
-	@echo 'make bench       measure beside peers       make lint      style and static checks'
+	@echo 'make bench       measure beside peers; B=NAME... for some, DOCS=1 writes docs/performance.md'
+	@echo 'make lint        style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make model       search the model of the sync protocol with spin'
 	@echo 'make faults      the fault campaign, HG_FAULTS_SESSIONS=2000 sessions; HG_FAULTS_SEED= repeats one'

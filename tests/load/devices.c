@@ -21,7 +21,7 @@
 #define CHANGES 10 /* before a session of mode changes */
 
 /* What a device shows to be known again. */
-enum with { TICKET, PSK, CERTIFICATE, WITHS };
+enum with { TICKET, PSK, CERTIFICATE, WITH_KINDS };
 
 struct options {
 	const char *state, *mirror, *name;
@@ -162,7 +162,7 @@ static int set_with(enum with *with, const char *text)
 {
 	static const char *const names[] = { "ticket", "psk", "certificate" };
 
-	for (int i = 0; i < WITHS; i++) {
+	for (int i = 0; i < WITH_KINDS; i++) {
 		if (!strcmp(text, names[i])) {
 			*with = i;
 			return 0;

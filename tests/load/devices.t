@@ -9,6 +9,10 @@ from world import World
 N, K, PROPERTIES = 200, 10, 16
 PROGRAM = BUILD + "/tests/load/devices"
 w = World("database.timeout = 10s\nlog.level = warning\nsync.connections = 20")
+with open(w.conf) as f:
+    conf = f.read()
+with open(w.conf, "w") as f:
+    f.write(conf.replace("[sync]\n", f"[sync]\npsk_key = {w.dir}/ca/psk.key\n"))
 state = w.dir + "/load"
 
 
@@ -140,6 +144,23 @@ ok(rc == 1 and out["failed"]["tls"] == N and "hostname mismatch" in err, "a cert
 rc, out, err = run("--tries", 2, "--connections", 8, "--one-address")
 ok(rc == 0 and out["level"] == N and out["resumed"] == 0, "afterwards all is well, with full handshakes", err)
 same_on_both_sides("failures")
+# Pre-shared keys: asked for, kept in the file, used; passed over after another secret, and asked for again.
+rc, out, err = run("--with", "psk", "--tries", 1000, "--connections", 8)
+ok(rc == 0 and out["by_psk"] == 0 and out["resumed"] == 0, "who has no key shows its certificate, and asks for one", err)
+rc, out, err = run("--with", "psk", "--tries", 1000, "--connections", 8, "--mode", "changes")
+ok(rc == 0 and out["by_psk"] == N and out["resumed"] == N and out["changes"] == N * K, "who has one is known by it", err)
+rc, out, err = run("--with", "certificate", "--limit", 7)
+ok(rc == 0 and out["took_part"] == out["level"] == 7 and out["resumed"] == 0, "--with certificate and --limit", err)
+w.stop()
+os.remove(w.dir + "/ca/psk.key")
+w.run("psk-key", w.dir + "/ca/psk.key")
+w.serve()
+rc, out, err = run("--with", "psk", "--tries", 1000, "--connections", 8)
+ok(rc == 0 and out["by_psk"] == 0, "a mirror with another secret passes keys over", err)
+rc, out, err = run("--with", "psk", "--tries", 1000, "--connections", 8)
+ok(rc == 0 and out["by_psk"] == N, "and hands out others, in the same session", err)
+same_on_both_sides("keys")
+
 # Values of a size of one's choice, by a model of its own; first contact with changes.
 w.model(json.loads(subprocess.run([PROGRAM, "--print-model", "--model", "text", "--text", "100"], capture_output=True, text=True,
                                   check=True).stdout))

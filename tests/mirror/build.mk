@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Programs that the scripts of this directory run; they need a database and so are no *_test.
 $(eval $(call program,tests/mirror/pg_check,tests/mirror/pg_check.c $(pg-srcs),$(pg-libs)))
-$(eval $(call program,tests/mirror/syncload,tests/mirror/syncload.c,$(ssl-libs) -lpthread))
 # Preloaded into the mirror; without sanitizers, whose runtime would have to come first.
 $(eval tests += $(O)/tests/mirror/pqfail.so)
 $(O)/tests/mirror/pqfail.so: tests/mirror/pqfail.c $(O)/.flags

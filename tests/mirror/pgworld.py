@@ -61,8 +61,9 @@ def temp_dir():
 class Postgres:
     """initdb in a new directory, socket only, destroyed at exit."""
 
-    def __init__(self, fsync="off"):
-        self.fsync = fsync
+    def __init__(self, fsync="off", settings=()):
+        """settings: of the server, "name=value"; the last of a name counts."""
+        self.fsync, self.settings = fsync, settings
         self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
         self.dir = temp_dir()
         self.data = os.path.join(self.dir, "data")
@@ -85,7 +86,8 @@ class Postgres:
             self.proc = subprocess.Popen(
                 self.user + ["--pdeathsig", "KILL", self.bin + "/postgres", "-D", self.data, "-k", self.dir, "-c", "listen_addresses=",
                              "-c", "max_connections=60", "-c", "shared_buffers=32MB", "-c", "fsync=" + self.fsync,
-                             "-c", "max_wal_size=256MB", "-c", "log_min_messages=warning"],
+                             "-c", "max_wal_size=256MB", "-c", "log_min_messages=warning",
+                             *(word for s in self.settings for word in ("-c", s))],
                 stdout=log, stderr=log, cwd="/", start_new_session=True)
         wait_for(lambda: subprocess.run([self.bin + "/pg_isready", "-q", "-h", self.dir]).returncode == 0,
                  "PostgreSQL", 60, 0.05)

@@ -256,6 +256,16 @@ static int verify_peer(int good, X509_STORE_CTX *sc)
 	return 0;
 }
 
+/* What was found wrong is only that the floor of time lies before a beginning. */
+static bool is_early(X509_STORE_CTX *sc)
+{
+	int error = X509_STORE_CTX_get_error(sc);
+
+	return (X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(sc)) &
+		X509_V_FLAG_USE_CHECK_TIME) &&
+	       (error == X509_V_ERR_CERT_NOT_YET_VALID || error == X509_V_ERR_CRL_NOT_YET_VALID);
+}
+
 /*
  * A server's choice of protocol has arrived before its certificate. (On resumption there is none,
  * but there the server is one that made this choice before.)
@@ -270,6 +280,10 @@ static int verify_mirror(int good, X509_STORE_CTX *sc)
 	if (!hg_slice_eq(hg_slice_of(name, len), hg_slice_str(HG_ALPN_SYNC))) {
 		X509_STORE_CTX_set_error(sc, X509_V_ERR_APPLICATION_VERIFICATION);
 		return 0;
+	}
+	if (!good && is_early(sc)) {
+		X509_STORE_CTX_set_error(sc, X509_V_OK); /* it is called again for this one */
+		return 1;
 	}
 	return verify_peer(good, sc);
 }
@@ -460,6 +474,11 @@ int hg_tls_set_host(SSL *ssl, const char *host)
 	if (!SSL_set1_host(ssl, host) || !SSL_set_tlsext_host_name(ssl, host))
 		return -EINVAL;
 	return 0;
+}
+
+void hg_tls_set_floor(SSL *ssl, time_t floor)
+{
+	X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), floor);
 }
 
 bool hg_uid_valid(const char *s, size_t len)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 #include <openssl/ssl.h>
 
 #define HG_UID_MAX 64
@@ -56,6 +57,13 @@ int hg_tls_trust_reload(SSL_CTX *ctx, const struct hg_tls_files *files, char *er
  * it is a name. Returns 0 or -EINVAL.
  */
 int hg_tls_set_host(SSL *ssl, const char *host);
+
+/*
+ * Called by a client before the handshake: its clock is not to be trusted, but the time does not
+ * lie before `floor` (Unix time). A certificate or list of the server that ended before is refused;
+ * one that is not valid yet by that time is taken.
+ */
+void hg_tls_set_floor(SSL *ssl, time_t floor);
 
 /*
  * A store of CAs, and with `crl` (may be NULL) of CRLs that are then checked. NULL with a message

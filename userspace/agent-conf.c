@@ -22,6 +22,8 @@ static const char *const guard_hosts[] = { "auto", "bpf", "module", NULL };
 static const char *const guard_modes[] = { "auto", "native", "generic", "tc", NULL };
 static const char *const guard_policies[] = { "monitor", "initiated", "sealed", NULL };
 
+static const char *const clock_modes[] = { "tolerant", "strict", NULL };
+
 /* Each stands for the inside of one row. */
 #define ROW(sec, name, kind, member)                                                               \
 	.section = #sec, .key = name, .type = HG_CONF_##kind,                                      \
@@ -68,6 +70,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ STRING(mirror, crl, "", "revocation list of that authority; absent: not checked") },
 	{ STRING(mirror, cert, CONF "/device.crt", "certificate of this device") },
 	{ STRING(mirror, key, CONF "/device.key", "its private key") },
+	{ ENUM(mirror, clock, "tolerant", clock_modes,
+	       "whether dates of certificates are judged by this device's clock") },
 	{ NUMBER(mirror, interval, DURATION, "15m", 100, WEEK_MS,
 		 "between sessions, unless the mirror hints otherwise") },
 	{ NUMBER(mirror, interval_min, DURATION, "10s", 50, WEEK_MS, "shortest interval") },

@@ -13,6 +13,8 @@
 #define HG_AGENT_CONF HG_SYSCONFDIR "/heliograph/heliographd.conf"
 #define HG_SYNC_PORT 4646 /* default TCP port of a mirror's sync listener */
 
+enum hg_clock_mode { HG_CLOCK_TOLERANT, HG_CLOCK_STRICT };
+
 struct hg_agent_conf {
 	struct {
 		int log_level; /* index into error, warning, info, debug */
@@ -38,6 +40,7 @@ struct hg_agent_conf {
 		uint64_t port;
 		char *name; /* in the mirror's certificate; absent: host */
 		char *ca, *crl, *cert, *key;
+		int clock; /* enum hg_clock_mode */
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t changes_many;
 		uint64_t jitter; /* percent */

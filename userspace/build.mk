@@ -30,12 +30,13 @@ capture-cmd-srcs := $(replay-srcs) $(learn-srcs) $(addprefix userspace/,cmd_prof
 store-srcs := $(addprefix userspace/,store.c store-schema.c store-property.c \
 	store-merge.c store-journal.c store-part.c store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
-	session-message.c sync.c interval.c credentials.c handler.c command.c socket.c socket-ops.c \
+	session-message.c sync.c interval.c credentials.c clock.c state-file.c handler.c command.c socket.c socket-ops.c \
 	notify.c watch.c detect.c targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
 	$(store-srcs) $(guard-srcs)
 
 agent-srcs += userspace/model-times.c
 
+cflags-userspace/clock := $(if $(SOURCE_DATE_EPOCH),-DHG_BUILD_TIME=$(SOURCE_DATE_EPOCH))
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \
 	-ljansson -lsqlite3 $(guard-libs) $(conf-libs) -lm))
 $(eval $(call program,heliograph,userspace/heliograph.c userspace/cmd_guard.c \

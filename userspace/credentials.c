@@ -9,16 +9,13 @@
  */
 #include "credentials.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include "agent.h"
+#include "state-file.h"
 #include "../lib/cbor.h"
 #include "../lib/log.h"
 #include "../lib/psk.h"
@@ -43,70 +40,19 @@ struct hg_credentials {
 	bool told;	 /* that a file cannot be written */
 };
 
-static void path_of(const struct hg_credentials *c, const char *name, char *buf, size_t size)
+static const char *dir_of(const struct hg_credentials *c)
 {
-	snprintf(buf, size, "%s/%s", c->agent->conf.device.state_dir, name);
+	return c->agent->conf.device.state_dir;
 }
 
-static void forget_file(const struct hg_credentials *c, const char *name)
+static void write_file(struct hg_credentials *c, const char *name, const void *data, size_t len)
 {
-	char path[4200];
+	int rc = hg_state_write(dir_of(c), name, data, len);
 
-	path_of(c, name, path, sizeof(path));
-	unlink(path);
-}
-
-static int sync_dir(const struct hg_credentials *c)
-{
-	int fd = open(c->agent->conf.device.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fsync(fd) ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-/* Replaces the file in one step, on the disk when this returns. 0 or -errno. */
-static int write_file(struct hg_credentials *c, const char *name, const void *data, size_t len)
-{
-	char path[4200], temp[4208];
-	int fd, rc = 0;
-
-	path_of(c, name, path, sizeof(path));
-	snprintf(temp, sizeof(temp), "%s.new", path);
-	unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, data, len) != (ssize_t)len || fsync(fd))
-		rc = errno ? -errno : -EIO;
-	if (fd >= 0)
-		close(fd);
-	if (!rc && rename(temp, path))
-		rc = -errno;
-	if (!rc)
-		rc = sync_dir(c);
-	if (rc && fd >= 0)
-		unlink(temp);
 	if (rc && !c->told)
-		hg_warn("%s: cannot be written: %s; the next start begins with a full handshake",
-			path, strerror(-rc));
+		hg_warn("%s/%s: cannot be written: %s; the next start begins with a full handshake",
+			dir_of(c), name, strerror(-rc));
 	c->told = rc != 0;
-	return rc;
-}
-
-/* Returns the bytes read, at most size; 0 if there is no such file. */
-static size_t read_file(const struct hg_credentials *c, const char *name, void *buf, size_t size)
-{
-	char path[4200];
-	size_t n = 0;
-	FILE *f;
-
-	path_of(c, name, path, sizeof(path));
-	f = fopen(path, "re");
-	if (f) {
-		n = fread(buf, 1, size, f);
-		fclose(f);
-	}
-	return n;
 }
 
 /* Who the mirror is, who vouches for it, and who we are. */
@@ -150,7 +96,8 @@ static void save_psk(struct hg_credentials *c)
 static void load_psk(struct hg_credentials *c)
 {
 	uint8_t buf[FILE_MAX];
-	struct hg_cbor_in in = hg_cbor_in_of(hg_slice_of(buf, read_file(c, "psk", buf, FILE_MAX)));
+	size_t n = hg_state_read(dir_of(c), "psk", buf, sizeof(buf));
+	struct hg_cbor_in in = hg_cbor_in_of(hg_slice_of(buf, n));
 	struct hg_slice binding, identity, key;
 	uint64_t not_after_ms, half_ms;
 	bool good = in.data.len && hg_cbor_get_array(&in) == 6 &&
@@ -176,7 +123,7 @@ static void load_psk(struct hg_credentials *c)
 static void forget_psk(struct hg_credentials *c)
 {
 	if (c->psk.identity_len)
-		forget_file(c, "psk");
+		hg_state_remove(dir_of(c), "psk");
 	OPENSSL_cleanse(&c->psk, sizeof(c->psk));
 	c->half_ms = 0;
 }
@@ -185,7 +132,7 @@ static void forget_ticket(struct hg_credentials *c)
 {
 	SSL_SESSION_free(c->ticket);
 	if (c->ticket || c->ticket_saved_ms)
-		forget_file(c, "ticket");
+		hg_state_remove(dir_of(c), "ticket");
 	c->ticket = NULL;
 	c->ticket_new = false;
 	c->ticket_saved_ms = 0;
@@ -218,8 +165,7 @@ static void load_ticket(struct hg_credentials *c)
 	char path[4200], line[2 * BINDING_LEN + 2], want[2 * BINDING_LEN + 2];
 	FILE *f;
 
-	path_of(c, "ticket", path, sizeof(path));
-	f = fopen(path, "re");
+	f = fopen(hg_state_path(dir_of(c), "ticket", path, sizeof(path)), "re");
 	if (!f)
 		return;
 	for (int i = 0; i < BINDING_LEN; i++)

@@ -24,6 +24,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include "agent.h"
+#include "clock.h"
 #include "command.h"
 #include "credentials.h"
 #include "property.h"
@@ -261,6 +262,16 @@ static enum hg_sync_failure refusal(uint32_t status)
 	}
 }
 
+static const char *date_of(uint64_t ms, char buf[static 32])
+{
+	time_t s = (time_t)(ms / 1000);
+	struct tm tm;
+
+	if (!gmtime_r(&s, &tm) || !strftime(buf, 32, "%Y-%m-%d", &tm))
+		strcpy(buf, "?");
+	return buf;
+}
+
 /* What was taken is durable now: tell the applications, let the commands run. */
 static void announce(struct hg_session *s, const struct hg_wire_response *r,
 		     const struct hg_store_applied *applied, uint64_t cursor_before)
@@ -320,6 +331,19 @@ static void finish(struct hg_session *s)
 				: "");
 }
 
+/* Nothing is taken from a mirror that lives in the past. */
+static bool is_rollback(struct hg_session *s, const struct hg_wire_response *r)
+{
+	struct hg_clock *c = s->o.clock;
+	char told[32], known[32];
+
+	if (!c || !r->time_ms || !hg_clock_hear(c, r->time_ms, hg_uptime_ms()))
+		return false;
+	end(s, HG_SYNC_PROTOCOL, "%s: the mirror's clock says %s, but it is %s or later", s->peer,
+	    date_of(r->time_ms, told), date_of(c->floor_ms, known));
+	return true;
+}
+
 static void take_response(struct hg_session *s, const struct hg_wire_response *r)
 {
 	uint64_t cursor = hg_store_cursors(s->agent->store)->mirror_cursor;
@@ -335,6 +359,8 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 		    r->detail.len ? ": " : "", (int)r->detail.len, (const char *)r->detail.ptr);
 		return;
 	}
+	if (is_rollback(s, r))
+		return;
 	told = hg_session_answered(&s->message, r);
 	ret = hg_store_apply(s->agent->store, r, s->message.told, told, &applied);
 	if (ret == -ESTALE) {
@@ -438,6 +464,8 @@ static void start_tls(struct hg_session *s)
 		end(s, HG_SYNC_TLS, "cannot begin TLS; check [mirror] name");
 		return;
 	}
+	if (s->o.clock)
+		hg_tls_set_floor(ssl, (time_t)(s->o.clock->floor_ms / 1000));
 	hg_credentials_offer(s->o.credentials, ssl);
 	SSL_set_msg_callback(ssl, on_message);
 	SSL_set_msg_callback_arg(ssl, s);

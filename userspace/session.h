@@ -14,6 +14,7 @@
 #include "store.h"
 
 struct hg_agent;
+struct hg_clock;
 struct hg_credentials;
 
 struct hg_session_result {
@@ -30,6 +31,7 @@ struct hg_session_options {
 	struct hg_agent *agent;
 	SSL_CTX *tls;
 	struct hg_credentials *credentials;
+	struct hg_clock *clock; /* NULL: this device's own is right */
 	/* Called once, from the loop; frees nothing. The session must then be freed. */
 	void (*done)(void *ctx, const struct hg_session_result *result);
 	void *ctx;

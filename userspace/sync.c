@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include "agent.h"
+#include "clock.h"
 #include "credentials.h"
 #include "interval.h"
 #include "model.h"
@@ -33,6 +34,7 @@ struct hg_sync {
 	struct hg_agent *agent;
 	SSL_CTX *tls;
 	struct hg_credentials *credentials;
+	struct hg_clock clock;
 	struct hg_session *session; /* NULL: none runs */
 	struct event *timer;
 	uint64_t due_ms; /* of the next session, uptime */
@@ -174,6 +176,9 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 	struct hg_session_options o = { .agent = s->agent,
 					.tls = s->tls,
 					.credentials = s->credentials,
+					.clock = s->agent->conf.mirror.clock == HG_CLOCK_TOLERANT
+							 ? &s->clock
+							 : NULL,
 					.done = on_done,
 					.ctx = s };
 	struct waiter *w;
@@ -216,6 +221,7 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 			 agent->model ? hg_model_times(agent->model) : NULL, random_below);
 	s->again_within = NEVER;
 	TAILQ_INIT(&s->waiters);
+	hg_clock_init(&s->clock, agent->conf.device.state_dir);
 	s->credentials = hg_credentials_new(agent);
 	if (!s->credentials) {
 		snprintf(err, err_size, "out of memory");

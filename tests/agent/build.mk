@@ -22,6 +22,7 @@ test-srcs-tests/agent/names_test := userspace/names.c
 test-srcs-tests/agent/answers_test := $(addprefix userspace/,answers.c dns.c names.c guard-conf.c \
 	guard-common.c agent-conf.c)
 test-libs-tests/agent/answers_test := -ljansson $(conf-libs)
+test-srcs-tests/agent/clock_test := userspace/clock.c userspace/state-file.c
 test-srcs-tests/agent/seal_test := userspace/seal.c
 test-srcs-tests/agent/host_test := $(guard-srcs) userspace/agent-conf.c
 test-libs-tests/agent/host_test := $(guard-libs) $(conf-libs)

@@ -53,6 +53,8 @@ static SSL_CTX *context(enum hg_tls_role role, const char *cert, const char *key
 	return ctx;
 }
 
+static time_t client_floor; /* 0: none */
+
 struct outcome {
 	bool server, client; /* has its side got a byte of the other's through the handshake? */
 	bool reused;
@@ -94,6 +96,8 @@ static struct outcome shake(SSL_CTX *server_ctx, SSL_CTX *client_ctx, const char
 	SSL_set_accept_state(server);
 	SSL_set_connect_state(client);
 	hg_tls_set_host(client, host);
+	if (client_floor)
+		hg_tls_set_floor(client, client_floor);
 	if (resume)
 		SSL_set_session(client, resume);
 	for (int i = 0; i < 50 && !(server_over && client_over); i++) {
@@ -144,6 +148,17 @@ static void test_good(void)
 	ok(o.server && o.client, "a mirror known by its address");
 	o = shake(server, client, "127.0.0.2", NULL);
 	ok(!o.client, "not by another's: %s", o.client_why);
+	SSL_CTX_free(server);
+	SSL_CTX_free(client);
+}
+
+static void refuse_mirror(const char *name, const char *host, const char *why)
+{
+	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, NULL);
+	SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, device_crt, device_key, NULL);
+	struct outcome o = shake(server, client, host, NULL);
+
+	ok(!o.client && strstr(o.client_why, why), "%s: %s", name, o.client_why);
 	SSL_CTX_free(server);
 	SSL_CTX_free(client);
 }
@@ -274,6 +289,45 @@ static void test_expires_between(void)
 	SSL_CTX_free(server);
 	SSL_CTX_free(client);
 	pki_free(&c);
+}
+
+/* A device without a clock: the mirror's certificate lasts from `from_s` to `to_s` from now. */
+static void floor_case(const char *name, long from_s, long to_s, long floor_s, const char *why)
+{
+	struct pki_cert c = pki_make(&ca, &(struct pki_request){ .cn = "mirror",
+								 .san = "DNS:mirror.test",
+								 .eku = "serverAuth",
+								 .from_s = from_s,
+								 .to_s = to_s });
+	char *crt = keep(pki_write_cert(dir, "odd.crt", c.cert));
+	char *key = keep(pki_write_key(dir, "odd.key", c.key, 0600));
+	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, crt, key, NULL);
+	SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, device_crt, device_key, NULL);
+	struct outcome o;
+
+	client_floor = time(NULL) + floor_s;
+	o = shake(server, client, "mirror.test", NULL);
+	client_floor = 0;
+	ok(why ? !o.client && strstr(o.client_why, why) : o.client, "%s: %s", name, o.client_why);
+	SSL_CTX_free(server);
+	SSL_CTX_free(client);
+	pki_free(&c);
+}
+
+static void test_floor(void)
+{
+	const long year = 365 * 86400;
+
+	floor_case("without a floor a certificate of the future", year, 2 * year, -time(NULL),
+		   "not yet valid");
+	floor_case("with one", year, 2 * year, -year, NULL);
+	floor_case("a certificate that is valid, by a floor years ago", -3600, year, -5 * year,
+		   NULL);
+	floor_case("one that ended, but after the floor", -2 * year, -year, -year - 3600, NULL);
+	floor_case("one that ended before the floor", -2 * year, -year, -year + 3600, "expired");
+	client_floor = 1;
+	refuse_mirror("a mirror of another name, by any floor", "other.test", "hostname mismatch");
+	client_floor = 0;
 }
 
 static void test_no_certificate(void)
@@ -473,6 +527,7 @@ int main(void)
 	test_revoked();
 	test_expired_since();
 	test_expires_between();
+	test_floor();
 	test_no_certificate();
 	test_protocols();
 	test_mirrors();

@@ -177,7 +177,7 @@ bench-accuracy:
 
 # The fault campaign in its long form; the short one is tests/e2e/faults.t. HG_FAULTS_SEED= repeats one.
 .PHONY: faults
-HG_FAULTS_SESSIONS ?= 2000
+HG_FAULTS_SESSIONS ?= 5000
 faults:
 	$(Q)scripts/deps build run test
 	$(Q)$(MAKE) --no-print-directory tests
@@ -235,7 +235,7 @@ help:
 	@echo 'make lint        style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make model       search the model of the sync protocol with spin'
-	@echo 'make faults      the fault campaign, HG_FAULTS_SESSIONS=2000 sessions; HG_FAULTS_SEED= repeats one'
+	@echo 'make faults      the fault campaign, HG_FAULTS_SESSIONS=5000 sessions; HG_FAULTS_SEED= repeats one'
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'
 	@echo 'make install     DESTDIR= PREFIX= BPFDIR= SYSCONFDIR=      make uninstall, make clean'

@@ -29,7 +29,10 @@ static const char *const steps[] = {
 	" session_limit INTEGER NOT NULL DEFAULT 0," /* highest number that may have been used */
 	" alarm_limit INTEGER NOT NULL DEFAULT 0"
 	") STRICT;"
-	"INSERT INTO state (one, epoch) VALUES (1, randomblob(16));"
+	/* A collector may have taken numbers of a store that was lost: begin above them (ms since
+	 * 1970), if the clock is right. Only new files take this step, so it could be changed. */
+	"INSERT INTO state (one, epoch, alarm_limit)"
+	" VALUES (1, randomblob(16), max(0, strftime('%s', 'now') * 1000));"
 	"CREATE TABLE property ("
 	" name TEXT PRIMARY KEY,"
 	" owner INTEGER NOT NULL CHECK (owner IN (0, 1)),"

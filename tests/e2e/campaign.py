@@ -3,11 +3,11 @@
 """Fault campaign: applications work on both sides of several devices while faults befall everything, by the
 schedule of faultplan.py. Writes the history for history.py.
 
-    campaign.py SEED DEVICES SESSIONS SECONDS ROUNDS      faults.t starts this; HG_FAULTS_DIR has what it made
+    campaign.py SEED DEVICES SESSIONS SECONDS ROUNDS [AFTERMATH...]      faults.t starts this; HG_FAULTS_DIR has what it made
 
 It goes on until SESSIONS sessions have ended and each kind of fault has come as often as ROUNDS rounds of the
-schedule have it, and each program was killed, but no longer than SECONDS. The seed gives schedule and work; what meets what does not repeat.
-Runs in the mirrors' namespace.
+schedule have it, and each program was killed, but no longer than SECONDS. The seed gives schedule and work; what
+meets what does not repeat. AFTERMATH are names of functions in aftermath.py. Runs in the mirrors' namespace.
 """
 import collections
 import contextlib
@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 
+import aftermath
 import faultplan
 import faults
 import faultworld
@@ -91,6 +92,7 @@ class Device:
     def __init__(self, campaign, n):
         self.campaign, self.n, self.uid = campaign, n, f"dev{n}"
         self.loses_store = n == len(campaign.world.sessions)
+        self.may_set = not self.loses_store  # nobody could say which writes by command came before the loss
         self.lock = threading.Lock()  # held while the device's own application writes, and while its store is lost
         self.writes, self.commands, self.alarms = [], [], []
         self.resting = {}
@@ -127,8 +129,8 @@ class Device:
     def ask(self, api, rng):
         """One command: of any kind, as guest or not, and perhaps withdrawn."""
         kind = rng.choices(("append", "again", "brief", "hasty", "set"), (8, 3, 2, 2, 2))[0]
-        if kind == "set" and self.loses_store:
-            kind = "append"  # nobody could say whether it was before the loss
+        if kind == "set" and not self.may_set:
+            kind = "append"
         right, entry = self.campaign.right, {"id": self.campaign.number(), "ack": None, "seq": None}
         guest = kind != "set" and rng.random() < 0.3
         token = right.token if guest else None
@@ -175,7 +177,7 @@ class Device:
         return self.campaign.world.heliograph(self.n, *argv, timeout=timeout)
 
     def device_alarms(self, rng):
-        """An alarm counts as acknowledged when the agent that sent it has none waiting any more."""
+        """An alarm counts as acknowledged when the agent that sent it has none waiting any more, and refused none."""
         while not self.campaign.stop.is_set():
             before, sent = self.status(), self.heliograph("alarm", "test", "--json")
             if before and sent.returncode == 0:
@@ -185,7 +187,9 @@ class Device:
                     if not now or now["pid"] != before["pid"]:
                         break
                     if now["alarm"]["waiting"] == 0:
-                        self.alarms.append(counter)
+                        kept = all(now["alarm"][what] == before["alarm"][what] for what in ("refused", "given_up"))
+                        self.asked[f"alarm {'acknowledged' if kept else 'refused or given up'}"] += 1
+                        self.alarms += [counter] if kept else []
                         break
                     time.sleep(0.05)
             self.pause(rng, 1)
@@ -222,7 +226,8 @@ class Device:
 
 class Campaign:
     def __init__(self, seed, devices):
-        self.seed, self.stop, self.counter, self.lock = seed, threading.Event(), 0, threading.Lock()
+        self.seed, self.rng, self.after = seed, random.Random(seed), {}
+        self.stop, self.counter, self.lock = threading.Event(), 0, threading.Lock()
         with open(f"{DIR}/token", encoding="ascii") as f:
             self.token = f.readline().strip()
             guest = f.readline().strip()
@@ -255,15 +260,34 @@ class Campaign:
                        f"https://{ADDRESS}:{port}/things").returncode == 0
         return self.world.daemons[name].alive()
 
-    def work(self):
-        threads = []
-        for d in self.devices:
-            work = [d.application_writes, d.application_commands, d.device_writes]
-            # Counters of alarms begin anew with the store, and a collector takes none twice.
-            work += [] if d.loses_store else [d.device_alarms]
-            for i, f in enumerate(work):
-                threads.append(threading.Thread(target=f, args=(random.Random(self.seed * 100 + d.n * 10 + i),)))
-        return threads
+    def begin(self, devices):
+        """The work of all applications, in threads; end() ends it."""
+        self.stop.clear()
+        self.threads = []
+        for d in devices:
+            work = (d.application_writes, d.application_commands, d.device_writes, d.device_alarms)
+            self.threads += [threading.Thread(target=f, args=(random.Random(self.rng.random()),)) for f in work]
+        for t in self.threads:
+            t.start()
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join()
+
+    def work(self, seconds, devices, sets=True, at_end=lambda: None):
+        """Some of it without faults."""
+        for d in devices:
+            d.may_set = sets and not d.loses_store
+        self.begin(devices)
+        time.sleep(seconds)
+        at_end()
+        self.end()
+
+    def settle(self):
+        for name in self.world.daemons:
+            self.world.up(name, self.ready)
+        return all([wait_for(40, d.quiet) for d in self.devices])
 
     def run(self, sessions, seconds, rounds):
         wanted = {kind: rounds * n for kind, n, _, _ in faultplan.ROUND if kind not in self.world.without}
@@ -276,23 +300,19 @@ class Campaign:
                 and all(d.kills for d in self.world.daemons.values()))
 
         self.world.start(self.ready)
-        threads = self.work()
-        for t in threads:
-            t.start()
+        self.begin(self.devices)
         try:
             self.faults.run(faultplan.schedule(self.seed, len(self.devices), self.world.without), enough)
         finally:
-            self.stop.set()
-            for t in threads:
-                t.join()
+            self.end()
         self.world.heal()
-        for name in self.world.daemons:
-            self.world.up(name, self.ready)
-        return all([wait_for(40, d.quiet) for d in self.devices])
+        settled = self.settle()
+        self.sessions = collections.Counter(self.world.count())
+        return settled
 
     def history(self):
         return {"seed": self.seed, "devices": {d.uid: d.history() for d in self.devices},
-                "schedule": self.faults.done, "without": self.world.without, "sessions": self.world.count(),
+                "schedule": self.faults.done, "without": self.world.without, "sessions": self.sessions, "after": self.after,
                 "kills": {d.name: d.kills for d in self.world.daemons.values()},
                 "deaths": {d.name: d.deaths for d in self.world.daemons.values() if d.deaths},
                 "rights": self.right.withdrawn,
@@ -316,13 +336,17 @@ def tell(h, devices):
           f" acknowledged: {sum(len(d['alarms']['sent']) for d in h['devices'].values())}")
     print("frames passed, lost, doubled, late: " + "; ".join(" ".join(map(str, f)) for f in h["frames"]))
     print(f"ended by themselves: {h['deaths']}; left out: {h['without']}")
+    for name, seen in h["after"].items():
+        print(f"{name}: {', '.join(f'{what}: {value}' for what, value in seen.items())}")
 
 
 def main():
-    seed, devices, sessions, seconds, rounds = map(int, sys.argv[1:])
+    seed, devices, sessions, seconds, rounds = map(int, sys.argv[1:6])
     campaign = Campaign(seed, devices)
     try:
         settled = campaign.run(sessions, seconds, rounds)
+        for name in sys.argv[6:]:
+            campaign.after[name] = getattr(aftermath, name)(campaign)
         history = campaign.history()
     finally:
         campaign.world.close()

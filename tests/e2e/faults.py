@@ -66,7 +66,7 @@ class Faults:
     def clock_agent(self, step, on, n, begin):
         self.world.clocks[on.split("-")[1]].jump(step["jump"] if begin else 0)
 
-    clock_mirror = clock_postgres = clock_agent
+    clock_mirror = clock_postgres = clock_collector = clock_agent
 
     def disk_full(self, step, on, n, begin):
         directory = f"{DIR}/dev{n}/state" if n else f"{DIR}/pg"

@@ -191,7 +191,7 @@ class World:
         self.devices, self.seed = devices, seed
         self.without = () if FAKETIME and SLOW == 1 else tuple(
             kind for kind in faultplan.KINDS if kind.startswith("clock"))
-        names = ["postgres"] + [f"mirror{n}" for n in range(1, faultplan.MIRRORS + 1)]
+        names = ["postgres", "collector"] + [f"mirror{n}" for n in range(1, faultplan.MIRRORS + 1)]
         names += [f"agent{n}" for n in range(1, devices + 1)]
         self.clocks = {} if self.without else {name: Clock(name) for name in names}
         daemon = lambda name, *argv, **more: Daemon(name, argv, self.clocks.get(name), **more)  # noqa: E731

@@ -9,12 +9,13 @@ FILE is one JSON object; "devices" in it has for each UID:
     writes    [{"side": "mirror"|"device", "name", "value", "ack": true|false|null}]  in the order in which
               the one writer of that name made them; null: the answer never came, so it may or may not count,
               but not after the next write of that name; values of one name are distinct.
-              {"reset": true} among them: here the device lost its store
+              {"reset": true} among them: here the device lost its store; "forgotten": true: the mirror was put
+              back to before this, so an acknowledgement of the mirror's side proves nothing
     commands  [{"id", "ack": true|false|null, "seq": number|null}]      asked for by the application; and, where
               they are so: "repeatable": true; "cancel": true (withdrawn, which was acknowledged; null: perhaps);
               "barred": true (asked for after the withdrawal of the right was acknowledged);
               "set": [name, value] (no run of a handler but a write to what the device owns; not asked
-              of a device that loses its store)
+              of a device that loses its store); "forgotten": true, as above
     mirror    {"properties": {name: value}, "commands": [{"seq", "id", "state"}]}     at the end
     device    {"properties": {name: value}}                                            at the end
     runs      [id]                                  what the handler wrote down, once per run
@@ -56,7 +57,8 @@ def check_writes(h, mirror, device):
         key = w["side"], w["name"]
         before = allowed.setdefault(key, [ABSENT])
         if w["ack"] is not False:
-            allowed[key] = [w["value"]] if w["ack"] else before + [w["value"]]
+            sure = w["ack"] and not w.get("forgotten")
+            allowed[key] = [w["value"]] if sure else before + [w["value"]]
             known[key].append(w["value"])
     for (side, name), values in allowed.items():
         yield from check_held(f"{side}-owned {name}", values, known[side, name], mirror, device)
@@ -82,6 +84,8 @@ def check_sets(h, mirror, device):
 
 def check_asked(a, there, runs):
     """One command as its application knows it."""
+    if a.get("forgotten") and not there:
+        return
     if a["ack"] is True and a["seq"] not in [c["seq"] for c in there]:
         yield f"command {a['id']}: acknowledged as number {a['seq']}, and lost"
     if a["ack"] is False and there:

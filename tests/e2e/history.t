@@ -30,6 +30,10 @@ TRUE = {
         {"reset": True},
         {"side": "device", "name": "d1", "value": 10, "ack": True},
         {"side": "device", "name": "d3", "value": 11, "ack": None},
+        {"side": "mirror", "name": "m4", "value": 29, "ack": True},
+        {"side": "mirror", "name": "m4", "value": 30, "ack": True, "forgotten": True},
+        {"side": "device", "name": "d4", "value": 32, "ack": True},
+        {"side": "device", "name": "d4", "value": 33, "ack": True},
     ],
     "commands": [
         {"id": 1, "ack": True, "seq": 1},
@@ -44,9 +48,10 @@ TRUE = {
         {"id": 10, "ack": True, "seq": 7, "set": ["s1", 20]},
         {"id": 11, "ack": True, "seq": 9, "set": ["s1", 21]},
         {"id": 12, "ack": True, "seq": 8, "set": ["s1", 22]},
+        {"id": 13, "ack": True, "seq": 10, "forgotten": True},
     ],
     "mirror": {
-        "properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22},
+        "properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33},
         "commands": [
             {"seq": 1, "id": 1, "state": "done"},
             {"seq": 2, "id": 2, "state": "unknown"},
@@ -59,8 +64,8 @@ TRUE = {
             {"seq": 9, "id": 11, "state": "unknown"},
         ],
     },
-    "device": {"properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22}},
-    "runs": [1, 3, 8, 8],
+    "device": {"properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33}},
+    "runs": [1, 3, 8, 8, 13],
     "alarms": {"sent": [1, 2], "stored": [1, 2, 3]},
 }
 
@@ -109,6 +114,7 @@ both(h, "m2", 3)
 both(h, "m3", 6)
 both(h, "s1", 21)
 both(h, "d3", 11)
+both(h, "m4", 30)
 h["mirror"]["commands"][1]["state"] = "failed"
 ran(h, 2)
 found = judge(h)
@@ -155,7 +161,7 @@ falsified("a command run twice", "command 1: ran 2 times", lambda h: ran(h, 1))
 falsified("one of unknown end run twice", "command 2: ran 2 times", lambda h: ran(h, 2, 2))
 falsified("a command queued twice", "queued 2 times", lambda h: queued(h, 15, 2))
 falsified("done without a run", "reported as done, but never ran", lambda h: h["runs"].remove(3))
-falsified("a repeatable one done without a run", "reported as done, but never ran", lambda h: h.update(runs=[1, 3]))
+falsified("a repeatable one done without a run", "reported as done, but never ran", lambda h: h.update(runs=[1, 3, 13]))
 falsified("expired, and run", "reported as expired, but ran", lambda h: ran(h, 6))
 falsified("cancelled, and run", "reported as cancelled, but ran", lambda h: ran(h, 7))
 falsified("withdrawn, and not cancelled", "withdrawn, but its state is expired", lambda h: command(h, 7, state="expired"))
@@ -164,6 +170,10 @@ falsified("a command without the right", ("right was withdrawn before", "refused
 falsified("a run of a command that is not there", "ran, yet the mirror does not have it", lambda h: ran(h, 4))
 falsified("a run that nobody asked for", "nobody asked for it", lambda h: ran(h, 77))
 falsified("a command that nobody asked for", "nobody asked for it", lambda h: queued(h, 15, 77))
+falsified("a command run twice that the mirror forgot", "command 13: ran 2 times", lambda h: ran(h, 13))
+falsified("a change lost after the mirror was put back", "m4: acknowledged, but the",
+          lambda h: h["writes"].append({"side": "mirror", "name": "m4", "value": 31, "ack": True}) or gone(h, "m4"))
+falsified("a device's change lost with the mirror's", "d4: the", lambda h: both(h, "d4", 32))
 falsified("an alarm lost", "alarm 2: acknowledged, and lost", lambda h: h["alarms"]["stored"].remove(2))
 falsified("an alarm stored twice", "alarm 2: stored 2 times", lambda h: h["alarms"]["stored"].append(2))
 ok(list(history.check({"devices": {}})), "refused: a history of no device")

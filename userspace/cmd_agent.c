@@ -461,8 +461,8 @@ static int cmd_conflicts(void *ctx, int argc, char **argv)
 		char *value = json_dumps(json_object_get(one, "value"),
 					 JSON_COMPACT | JSON_ENCODE_ANY);
 
-		printf("%-24s %lld %s\n", str(one, "name"), num(one, "time_ms"),
-		       value ? value : "(removed)");
+		printf("%-24s %-6s %lld %s\n", str(one, "name"), str(one, "owner"),
+		       num(one, "time_ms"), value ? value : "(removed)");
 		free(value);
 	}
 	json_decref(json);
@@ -538,7 +538,7 @@ const struct hg_subcommand hg_agent_subcommands[] = {
 	{ "property remove", "NAME", "remove a property", cmd_remove },
 	{ "property list", "[--json]", "print all properties", cmd_list },
 	{ "property conflicts", "[--json]",
-	  "print values of this device that lost against newer ones", cmd_conflicts },
+	  "print values that lost against newer ones of the other side", cmd_conflicts },
 	{ "property watch", "[NAME ...] [--json]", "print changes as they come", cmd_watch },
 	{ "sync now", "[--json]", "have a session with the mirror, and say how it went", cmd_sync },
 	{ "alarm test", "[--json]", "send the collector a test alarm", cmd_alarm },

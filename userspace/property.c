@@ -168,8 +168,10 @@ json_t *hg_property_conflict_json(const struct hg_conflict *c)
 {
 	json_t *value = c->value.len ? hg_json_from_cbor(c->value) : NULL;
 
-	return json_pack("{s:I, s:s%, s:o*, s:I}", "id", (json_int_t)c->id, "name", c->name.ptr,
-			 c->name.len, "value", value, "time_ms", (json_int_t)c->time_ms);
+	return json_pack("{s:I, s:s%, s:s, s:o*, s:I}", "id", (json_int_t)c->id, "name",
+			 c->name.ptr, c->name.len, "owner",
+			 c->owner == HG_OWNER_DEVICE ? "device" : "mirror", "value", value,
+			 "time_ms", (json_int_t)c->time_ms);
 }
 
 static int tell_lost(void *ctx, const struct hg_conflict *c)
@@ -180,8 +182,9 @@ static int tell_lost(void *ctx, const struct hg_conflict *c)
 				       JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII)
 			  : NULL;
 
-	hg_warn("property: %.*s: a newer value of the mirror replaced ours: %.200s",
-		(int)c->name.len, (const char *)c->name.ptr, text ? text : "(removed)");
+	hg_warn("property: %.*s: a newer value won against one of the %s: %.200s", (int)c->name.len,
+		(const char *)c->name.ptr, c->owner == HG_OWNER_DEVICE ? "device" : "mirror",
+		text ? text : "(removed)");
 	free(text);
 	if (json)
 		hg_socket_lost(agent->socket, json);

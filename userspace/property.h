@@ -26,10 +26,10 @@ int hg_property_add(struct hg_agent *agent, const char *name, int64_t delta, boo
 		    int64_t *sum, char *err, size_t err_size);
 int hg_property_remove(struct hg_agent *agent, const char *name, char *err, size_t err_size);
 
-/* Logs values of ours that lost against newer ones of the mirror, and tells watchers of them. */
+/* Logs values that lost against newer ones of the other side, and tells watchers of them. */
 void hg_property_lost(struct hg_agent *agent, uint64_t after);
 
-/* {"id", "name", "value" unless it was a removal, "time_ms"}; NULL if out of memory. */
+/* {"id", "name", "owner", "value" unless it was a removal, "time_ms"}; NULL if out of memory. */
 json_t *hg_property_conflict_json(const struct hg_conflict *c);
 
 /* The form in which applications see one; NULL if out of memory. */

@@ -241,8 +241,9 @@ int hg_store_add(struct hg_store *s, struct hg_slice name, int64_t delta, uint64
 	return 0;
 }
 
-/* The row of this name has lost. */
-static int keep_lost(struct hg_store *s, struct hg_slice name, struct hg_store_applied *applied)
+/* Remembers a value that lost: the row of the name of w, or, if the row stays, w itself. */
+static int keep_lost(struct hg_store *s, const struct hg_wire_change *w, bool stays,
+		     struct hg_store_applied *applied)
 {
 	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT ifnull(max(id), 0) FROM conflict");
 	int ret = stmt ? hg_db_step(s, stmt) : -EIO;
@@ -253,11 +254,15 @@ static int keep_lost(struct hg_store *s, struct hg_slice name, struct hg_store_a
 		applied->last_conflict = sqlite3_column_int64(stmt, 0);
 	applied->lost = true;
 	sqlite3_reset(stmt);
-	stmt = hg_db_stmt(s, "INSERT INTO conflict (name, value, time_ms)"
-			     " SELECT name, value, time_ms FROM property WHERE name = ?");
+	stmt = hg_db_stmt(s, "INSERT INTO conflict (name, owner, value, time_ms)"
+			     " SELECT name, iif(?2, 1, owner), iif(?2, ?3, value),"
+			     " iif(?2, ?4, time_ms) FROM property WHERE name = ?1");
 	if (!stmt)
 		return -EIO;
-	hg_db_bind_text(stmt, 1, name);
+	hg_db_bind_text(stmt, 1, w->name);
+	sqlite3_bind_int(stmt, 2, stays);
+	hg_db_bind_blob(stmt, 3, w->value);
+	hg_db_bind_u64(stmt, 4, w->time_ms);
 	ret = hg_db_run(s, stmt);
 	stmt = hg_db_stmt(s, "DELETE FROM conflict WHERE id <= (SELECT max(id) FROM conflict) - ?");
 	if (stmt)
@@ -265,7 +270,7 @@ static int keep_lost(struct hg_store *s, struct hg_slice name, struct hg_store_a
 	return ret ? ret : hg_db_run(s, stmt);
 }
 
-/* Whether our row stays against w, and whether it is lost otherwise: unheard until now. */
+/* Whether our row stays against w, and whether what does not stay is lost, unheard until now. */
 static int judge(struct hg_store *s, const struct hg_wire_change *w, uint64_t acked, bool *row,
 		 bool *stays, bool *lost)
 {
@@ -303,11 +308,9 @@ int hg_db_take_newest(struct hg_store *s, const struct hg_wire_change *w, uint64
 	int ret;
 
 	ret = judge(s, w, acked, &row, &stays, &lost);
+	if (!ret && lost)
+		ret = keep_lost(s, w, stays, applied);
 	if (ret || stays) /* the next request says ours, and the mirror will see that it is newer */
-		return ret;
-	if (lost)
-		ret = keep_lost(s, w->name, applied);
-	if (ret)
 		return ret;
 	applied->changes++;
 	if (w->value.len)
@@ -427,7 +430,7 @@ int hg_db_merge_renew(struct hg_store *s)
 
 int hg_store_conflicts(struct hg_store *s, uint64_t after, hg_conflict_visit visit, void *ctx)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT id, name, value, time_ms FROM conflict"
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT id, name, value, time_ms, owner FROM conflict"
 					   " WHERE id > ? ORDER BY id");
 	int ret;
 
@@ -440,6 +443,7 @@ int hg_store_conflicts(struct hg_store *s, uint64_t after, hg_conflict_visit vis
 			.name = hg_db_column(stmt, 1),
 			.value = hg_db_column(stmt, 2),
 			.time_ms = sqlite3_column_int64(stmt, 3),
+			.owner = sqlite3_column_int(stmt, 4),
 		};
 
 		if (visit(ctx, &c)) {

@@ -76,6 +76,7 @@ static const char *const steps[] = {
 	"CREATE TABLE conflict ("
 	" id INTEGER PRIMARY KEY,"
 	" name TEXT NOT NULL,"
+	" owner INTEGER NOT NULL,"
 	" value BLOB,"
 	" time_ms INTEGER NOT NULL"
 	") STRICT;",

@@ -117,10 +117,11 @@ int hg_store_list(struct hg_store *s, struct hg_slice after, hg_property_visit v
 /* Changes of ours above `after`, by number, removals among them; of counters our contribution. */
 int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit, void *ctx);
 
-/* A value of ours that lost against a newer one of the mirror. The last 64 are kept. */
+/* A value that lost against a newer one of the other side. The last 64 are kept. */
 struct hg_conflict {
 	uint64_t id;
 	struct hg_slice name;
+	enum hg_owner owner;   /* who wrote it */
 	struct hg_slice value; /* CBOR; empty: a removal */
 	uint64_t time_ms;      /* when it was made */
 };
@@ -186,7 +187,7 @@ struct hg_store_applied {
 	size_t commands; /* journalled */
 	size_t waiting;	 /* commands left to the mirror because the journal is full */
 	bool new_mirror; /* the mirror's epoch changed: everything is exchanged again */
-	bool lost;	 /* values of ours lost: hg_store_conflicts(last_conflict) has them */
+	bool lost;	 /* values lost: hg_store_conflicts(last_conflict) has them */
 	uint64_t last_conflict;
 };
 

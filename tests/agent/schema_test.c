@@ -49,8 +49,8 @@
 	"ALTER TABLE property ADD COLUMN theirs INTEGER;"                                          \
 	"ALTER TABLE property ADD COLUMN theirs_seq INTEGER NOT NULL DEFAULT 0;"                   \
 	"ALTER TABLE property ADD COLUMN told BLOB;"                                               \
-	"CREATE TABLE conflict (id INTEGER PRIMARY KEY, name TEXT NOT NULL, value BLOB,"           \
-	" time_ms INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE conflict (id INTEGER PRIMARY KEY, name TEXT NOT NULL, owner INTEGER NOT"     \
+	" NULL, value BLOB, time_ms INTEGER NOT NULL) STRICT;"
 
 /* What each version wrote, from version 1 on. */
 static const char *const files[] = {

@@ -97,7 +97,7 @@ for name, method, path, body, want, text in [
         ("path with an escape", "GET", "/things/%00", None, 404, "no such path"),
         ("path with a quote", "GET", "/things/a1'%3b--/properties", None, 404, "no such thing"),
         ("read-only property", "PUT", P + "temperature", 3, 405, "GET"),
-        ("wrong method", "DELETE", P + "setpoint", None, 405, "GET, PUT"),
+        ("wrong method", "DELETE", P + "setpoint", None, 405, "GET, PUT, POST"),
         ("wrong method", "PATCH", "/things/a1", None, 405, "GET"),
         ("wrong type", "PUT", P + "setpoint", "warm", 422, "must be number, is string"),
         ("null", "PUT", P + "setpoint", None, 415, "application/json"),

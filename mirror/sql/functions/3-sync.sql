@@ -61,11 +61,11 @@ DECLARE
 BEGIN
 	IF p_property.name IS NULL THEN
 		RETURN 'the model has no such property';
-	ELSIF p_property.owner <> 'device' THEN
+	ELSIF p_property.owner = 'mirror' THEN
 		RETURN 'the mirror owns this property';
 	ELSIF p_change ? 'bad' THEN
 		RETURN p_change->>'bad';
-	ELSIF p_change ? 'value' THEN
+	ELSIF p_change ? 'value' AND p_property.owner <> 'counter' THEN
 		bad := schema_check(p_property.schema, p_change->'value', '');
 		IF bad.problem IS NOT NULL THEN
 			RETURN trim(bad.pointer || ' ' || bad.problem);
@@ -74,8 +74,9 @@ BEGIN
 	RETURN NULL;
 END $$;
 
--- Takes the device's changes above its cursor. Returns the new cursor, and what was refused and why.
-CREATE FUNCTION sync_take_changes(p_device text, p_model text, p_changes jsonb, INOUT cursor bigint,
+-- Takes the device's changes above its cursor. p_seen: the mirror's changes that it holds. Returns the new cursor,
+-- and what was refused and why.
+CREATE FUNCTION sync_take_changes(p_device text, p_model text, p_changes jsonb, p_seen bigint, INOUT cursor bigint,
 				  OUT refused text)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -88,6 +89,13 @@ BEGIN
 		cursor := (c->>'seq')::bigint;
 		SELECT * INTO def FROM model_property WHERE model = p_model AND name = c->>'name';
 		why := change_problem(def, c);
+		IF def.owner = 'newest' THEN
+			why := merge_newest(p_device, def.name, c, p_seen, why);
+			CONTINUE WHEN why IS NULL;
+		ELSIF def.owner = 'counter' AND why IS NULL THEN
+			why := merge_counter(p_device, def.name, c);
+			CONTINUE WHEN why IS NULL;
+		END IF;
 		IF why IS NOT NULL THEN
 			refused := concat_ws('; ', refused, format('%s (%s): %s', c->>'name', cursor, why));
 			INSERT INTO refusal (device_id, slot, seq, name, reason)
@@ -125,7 +133,7 @@ END $$;
 CREATE FUNCTION sync_give_changes(p_device text, p_cursor bigint, OUT changes jsonb, OUT more boolean)
 LANGUAGE sql STABLE AS $$
 	WITH due AS MATERIALIZED (
-		SELECT seq, name, value, made_ms FROM property
+		SELECT seq, name, coalesce(to_jsonb(mine), value) AS value, made_ms FROM property
 		WHERE device_id = p_device AND owner = 'mirror' AND seq > p_cursor
 		ORDER BY seq LIMIT 257
 	), summed AS (
@@ -179,8 +187,9 @@ END $$;
 CREATE FUNCTION sync_doubt(p_device text) RETURNS boolean
 LANGUAGE sql AS $$
 	WITH u AS (UPDATE property SET seq = 0 WHERE device_id = p_device AND owner = 'device' AND value IS NOT NULL
-		   RETURNING 1)
-	SELECT EXISTS (SELECT FROM u)
+		   RETURNING 1),
+	     c AS (UPDATE property SET theirs_seq = 0 WHERE device_id = p_device AND theirs <> 0 RETURNING 1)
+	SELECT EXISTS (SELECT FROM u) OR EXISTS (SELECT FROM c)
 $$;
 
 CREATE FUNCTION sync_settle(p_device text) RETURNS void
@@ -193,6 +202,7 @@ BEGIN
 			RETURNING name LOOP
 		PERFORM outbox_add(p_device, 'property', p.name, NULL);
 	END LOOP;
+	PERFORM merge_settle(p_device);
 	UPDATE device_sync SET unconfirmed = false WHERE device_id = p_device;
 END $$;
 
@@ -262,6 +272,7 @@ BEGIN
 		FROM command c WHERE c.device_id = s.device_id AND c.seq <= p_command_cursor AND c.state = 'queued';
 	END IF;
 	IF anew OR mirror_lost THEN
+		s.mirror_seq := merge_adopt(s.device_id, s.mirror_seq, anew);
 		s.unconfirmed := sync_doubt(s.device_id) OR s.unconfirmed;
 		UPDATE device_sync SET unconfirmed = s.unconfirmed
 		WHERE device_id = s.device_id AND unconfirmed <> s.unconfirmed;
@@ -311,7 +322,8 @@ BEGIN
 	s := b.s;
 	UPDATE device_sync SET command_seq = s.command_seq, mirror_seq = s.mirror_seq WHERE device_id = p_device
 		AND (command_seq, mirror_seq) IS DISTINCT FROM (s.command_seq, s.mirror_seq);
-	taken := sync_take_changes(p_device, d.model, p_changes, s.device_cursor);
+	taken := sync_take_changes(p_device, d.model, p_changes, CASE WHEN b.mirror_lost THEN 0 ELSE p_mirror_cursor END,
+				   s.device_cursor);
 	-- In terms of this epoch it has no more to say: so it has said everything.
 	PERFORM sync_settle(p_device) WHERE s.unconfirmed AND p_changes = '[]' AND p_mirror_epoch = s.mirror_epoch;
 	PERFORM sync_take_reports(p_device, p_reports) WHERE p_reports <> '[]';

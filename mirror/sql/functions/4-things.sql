@@ -50,7 +50,8 @@ END $$;
 
 CREATE FUNCTION td_property(p_base text, p_property model_property, p_definition jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-	SELECT p_definition || jsonb_build_object('readOnly', NOT p_property.writable, 'hg:owner', p_property.owner,
+	SELECT p_definition || jsonb_build_object('readOnly', NOT p_property.writable,
+		CASE WHEN p_property.owner IN ('newest', 'counter') THEN 'hg:merge' ELSE 'hg:owner' END, p_property.owner,
 		'forms', jsonb_build_array(jsonb_build_object(
 			'href', p_base || '/properties/' || p_property.name,
 			'contentType', 'application/json',
@@ -138,7 +139,9 @@ BEGIN
 		RETURN api_problem(404, 'Not Found', format('model %s has no property %s', (e.d).model, p_name));
 	END IF;
 	SELECT * INTO p FROM property WHERE device_id = p_device AND name = p_name;
-	IF p.value IS NULL THEN
+	IF p.name IS NULL AND def.owner = 'counter' THEN
+		RETURN (200, '0', NULL, '"0"', NULL)::api_reply;
+	ELSIF p.value IS NULL THEN
 		RETURN api_problem(404, 'Not Found', format('property %s has no value yet', p_name));
 	END IF;
 	RETURN (200, p.value, NULL, format('"%s"', p.version), NULL)::api_reply;
@@ -152,9 +155,10 @@ BEGIN
 	IF (e.problem).status IS NOT NULL THEN
 		RETURN e.problem;
 	END IF;
-	RETURN (200, (SELECT coalesce(jsonb_object_agg(p.name, p.value), '{}')
-		      FROM property p JOIN model_property def ON def.model = (e.d).model AND def.name = p.name
-		      WHERE p.device_id = p_device AND p.value IS NOT NULL), NULL, NULL, NULL)::api_reply;
+	RETURN (200, (SELECT coalesce(jsonb_object_agg(def.name, coalesce(p.value, '0')), '{}')
+		      FROM model_property def LEFT JOIN property p ON p.device_id = p_device AND p.name = def.name
+		      WHERE def.model = (e.d).model AND (p.value IS NOT NULL OR def.owner = 'counter')),
+		NULL, NULL, NULL)::api_reply;
 END $$;
 
 -- Puts one command into the queue. The caller has judged right and input.
@@ -248,9 +252,10 @@ BEGIN
 		RETURN (204, NULL, NULL, format('"%s"', p.version), NULL)::api_reply;
 	END IF;
 	UPDATE device_sync SET mirror_seq = mirror_seq + 1 WHERE device_id = d.device_id RETURNING mirror_seq INTO n;
+	-- Of a property that both sides write, a write that has seen another one is newer, whatever the clocks show.
 	INSERT INTO property AS q (device_id, name, owner, value, seq, made_ms)
-	VALUES (d.device_id, p_name, 'mirror', p_value, n, (extract(epoch FROM now()) * 1000)::bigint)
-	ON CONFLICT (device_id, name) DO UPDATE SET value = excluded.value, seq = excluded.seq,
+	VALUES (d.device_id, p_name, 'mirror', p_value, n, greatest(now_ms(), p.made_ms + 1))
+	ON CONFLICT (device_id, name) DO UPDATE SET owner = excluded.owner, value = excluded.value, seq = excluded.seq,
 		made_ms = excluded.made_ms, changed_at = now(), version = q.version + 1
 	RETURNING * INTO p;
 	PERFORM outbox_add(d.device_id, 'property', p_name, p_value);
@@ -277,6 +282,8 @@ BEGIN
 	bad := schema_check(def.schema, p_value, '');
 	IF bad.problem IS NOT NULL THEN
 		RETURN api_invalid(bad.pointer, bad.problem);
+	ELSIF def.owner = 'counter' THEN
+		RETURN counter_set(e.t, e.d, def, p_value, p_if_match);
 	ELSIF def.owner = 'device' THEN
 		RETURN property_wish(e.t, e.d, p_url, p_name, p_value);
 	END IF;

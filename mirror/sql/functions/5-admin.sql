@@ -59,15 +59,21 @@ CREATE FUNCTION model_add_property(p_model text, p_name text, p_def jsonb) RETUR
 LANGUAGE plpgsql AS $$
 DECLARE
 	problem text := schema_problem(p_def, '/properties/' || p_name);
-	owner_of text := coalesce(p_def->>'hg:owner',
+	owner_of text := coalesce(p_def->>'hg:merge', p_def->>'hg:owner',
 				  CASE WHEN p_def->'readOnly' = 'true' THEN 'device' ELSE 'mirror' END);
 	before text;
 BEGIN
 	PERFORM model_name_check('properties', p_name);
 	IF problem IS NOT NULL THEN
 		PERFORM admin_fail(problem);
-	ELSIF owner_of NOT IN ('mirror', 'device') THEN
+	ELSIF coalesce(p_def->>'hg:merge' NOT IN ('newest', 'counter'), false) THEN
+		PERFORM admin_fail(format('/properties/%s/hg:merge: is "newest" or "counter"', p_name));
+	ELSIF p_def ? 'hg:merge' AND p_def ? 'hg:owner' THEN
+		PERFORM admin_fail(format('/properties/%s/hg:owner: has none, for both sides write it (hg:merge)', p_name));
+	ELSIF owner_of NOT IN ('mirror', 'device', 'newest', 'counter') OR p_def->>'hg:owner' IN ('newest', 'counter') THEN
 		PERFORM admin_fail(format('/properties/%s/hg:owner: is "mirror" or "device"', p_name));
+	ELSIF owner_of = 'counter' AND p_def->>'type' IS DISTINCT FROM 'integer' THEN
+		PERFORM admin_fail(format('/properties/%s/type: a counter is an "integer"', p_name));
 	ELSIF NOT p_def ? 'type' THEN
 		PERFORM admin_fail(format('/properties/%s/type: is missing', p_name));
 	END IF;
@@ -75,12 +81,16 @@ BEGIN
 	IF before <> owner_of AND NOT EXISTS (SELECT FROM device WHERE model = p_model) THEN
 		before := NULL;
 	ELSIF before IS NULL THEN -- or it was in an older model, and devices hold its values still
-		SELECT p.owner INTO before FROM property p JOIN device USING (device_id)
-		WHERE model = p_model AND p.name = p_name AND p.owner <> owner_of LIMIT 1;
+		SELECT CASE WHEN p.mine IS NULL THEN p.owner ELSE 'counter' END INTO before
+		FROM property p JOIN device USING (device_id)
+		WHERE model = p_model AND p.name = p_name
+		  AND CASE owner_of WHEN 'counter' THEN p.mine IS NULL WHEN 'newest' THEN p.mine IS NOT NULL
+		      ELSE p.owner <> owner_of OR p.mine IS NOT NULL END LIMIT 1;
 	END IF;
 	IF before <> owner_of THEN
-		PERFORM admin_fail(format('/properties/%s/hg:owner: devices of this model exist; the owner stays %s',
-					  p_name, before));
+		PERFORM admin_fail(format(CASE WHEN p_def ? 'hg:merge' OR before IN ('newest', 'counter')
+			THEN '/properties/%s/hg:merge: devices of this model exist; the rule stays %s'
+			ELSE '/properties/%s/hg:owner: devices of this model exist; the owner stays %s' END, p_name, before));
 	END IF;
 	INSERT INTO model_property (model, name, owner, writable, schema)
 	VALUES (p_model, p_name, owner_of, coalesce(p_def->'readOnly' <> 'true', true), p_def)
@@ -184,6 +194,7 @@ BEGIN
 		PERFORM admin_fail(format('device %s is not in quarantine', p_device));
 	END IF;
 	DELETE FROM device_epoch WHERE device_id = p_device;
+	UPDATE device_sync SET mirror_seq = merge_adopt(p_device, mirror_seq, false) WHERE device_id = p_device;
 	UPDATE device_sync SET session = 0, round = -1, session_at = clock_timestamp(), device_cursor = 0,
 		mirror_epoch = uuid_send(gen_random_uuid()), unconfirmed = sync_doubt(p_device) OR unconfirmed
 	WHERE device_id = p_device;

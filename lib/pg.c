@@ -485,6 +485,11 @@ int hg_pg_query(struct hg_pg *pool, const char *sql, int n_params, const char *c
 	return 0;
 }
 
+unsigned int hg_pg_connections(const struct hg_pg *pool)
+{
+	return pool->n_conns;
+}
+
 bool hg_pg_ready(const struct hg_pg *pool)
 {
 	for (unsigned int i = 0; i < pool->n_conns; i++)

@@ -42,6 +42,9 @@ typedef void (*hg_pg_done)(void *ctx, const PGresult *res, const char *error);
 int hg_pg_query(struct hg_pg *pg, const char *sql, int n_params, const char *const *values,
 		hg_pg_done done, void *ctx);
 
+/* As many as hg_pg_new() was asked for. */
+unsigned int hg_pg_connections(const struct hg_pg *pg);
+
 /* True if at least one connection is up. */
 bool hg_pg_ready(const struct hg_pg *pg);
 

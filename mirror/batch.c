@@ -2,10 +2,10 @@
 /*
  * The batcher of one loop, between its sessions and its pool. An ask waits in `waiting` while
  * batches are under way; then as many as allowed go as one sync_batch(), and are in that batch's
- * list until its transaction has ended. What the batch leaves out (a row that somebody holds, data
- * that raised an error) waits in `alone` and goes as a sync() of its own, which waits for locks and
- * fails for itself. Each ask ends by ask_end(), once. Nothing is sent twice unless the database
- * said that the first was not committed.
+ * list until its transaction has ended. One whose row somebody holds is put back after a moment,
+ * until its time is over: a connection that waited for the lock would be missed. One that raised an
+ * error waits in `alone` and goes as a sync() of its own, which fails for itself. Each ask ends by
+ * ask_end(), once. Nothing is sent twice unless the database said that the first was not committed.
  */
 #include "batch.h"
 
@@ -20,6 +20,7 @@
  */
 #define BATCHES_MAX 2
 #define TICK_MS 100 /* how finely deadlines are kept */
+#define HELD_MS 10  /* applications hold rows for a statement or two */
 
 struct ask {
 	TAILQ_ENTRY(ask) entry;
@@ -41,9 +42,9 @@ struct batch {
 
 struct hg_batcher {
 	struct hg_pg *pg;
-	struct event *kick, *tick;
+	struct event *kick, *tick, *retry;
 	struct hg_batch_options o;
-	struct ask_list waiting, alone;
+	struct ask_list waiting, held, alone;
 	size_t n_waiting, n_busy;
 	unsigned int n_batches, n_alone; /* under way */
 	struct hg_exchange_arrays arrays;
@@ -103,6 +104,29 @@ static void ask_alone(struct ask *a)
 	event_active(a->batcher->kick, 0, 0);
 }
 
+static void ask_again(struct ask *a)
+{
+	const struct timeval tv = { .tv_usec = HELD_MS * 1000 };
+	struct hg_batcher *b = a->batcher;
+
+	TAILQ_INSERT_TAIL(&b->held, a, entry);
+	if (!event_pending(b->retry, EV_TIMEOUT, NULL))
+		event_add(b->retry, &tv);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct hg_batcher *b = arg;
+	struct ask *a;
+
+	while ((a = TAILQ_LAST(&b->held, ask_list))) {
+		TAILQ_REMOVE(&b->held, a, entry);
+		TAILQ_INSERT_HEAD(&b->waiting, a, entry);
+		b->n_waiting++;
+	}
+	event_active(b->kick, 0, 0);
+}
+
 static void on_alone(void *ctx, const PGresult *res, const char *error)
 {
 	struct ask *a = ctx;
@@ -144,11 +168,16 @@ static void on_batch(void *ctx, const PGresult *res, const char *error)
 	for (size_t i = 0; i < batch->count; i++) {
 		struct ask *a = batch->asks[i];
 		struct hg_answer answer = { .res = res, .row = error ? 0 : rows[i] };
+		enum hg_exchange_kept kept = HG_EXCHANGE_FAILED;
 
-		if (split || (!error && answer.row >= 0 && hg_exchange_left_out(res, answer.row)))
+		if (!error && answer.row >= 0)
+			kept = hg_exchange_kept(res, answer.row);
+		if (split || (!error && answer.row >= 0 && kept == HG_EXCHANGE_FAILED))
 			ask_alone(a);
 		else if (error || answer.row < 0)
 			ask_fail(a, NULL, error ? error : "no row for this request", false);
+		else if (kept == HG_EXCHANGE_HELD)
+			ask_again(a);
 		else
 			ask_end(a, &answer);
 	}
@@ -212,8 +241,8 @@ static bool send_alone(struct hg_batcher *b, struct ask_list *list)
 }
 
 /*
- * Those that go alone may wait for locks, and what was sent on the same connection with them: they
- * never take the last one.
+ * Those that go alone may wait for locks after all, and what was sent on the same connection with
+ * them: they never take the last one.
  */
 static unsigned int alone_max(const struct hg_batcher *b)
 {
@@ -235,6 +264,13 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 		b->n_waiting--;
 }
 
+static void ask_expire(struct ask *a)
+{
+	const struct hg_answer answer = { .error = "not answered in time", .late = true };
+
+	ask_end(a, &answer);
+}
+
 static void expire(struct ask_list *list, uint64_t now, size_t *count)
 {
 	struct ask *a, *next;
@@ -244,7 +280,7 @@ static void expire(struct ask_list *list, uint64_t now, size_t *count)
 		TAILQ_REMOVE(list, a, entry);
 		if (count)
 			--*count;
-		ask_fail(a, NULL, "too many devices wait for the database", false);
+		ask_expire(a);
 	}
 }
 
@@ -255,6 +291,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	uint64_t now = now_ms();
 
 	expire(&b->waiting, now, &b->n_waiting);
+	expire(&b->held, now, NULL);
 	expire(&b->alone, now, NULL);
 	on_kick(-1, 0, b);
 }
@@ -302,10 +339,12 @@ struct hg_batcher *hg_batcher_new(struct event_base *base, struct hg_pg *pg,
 	b->pg = pg;
 	b->o = *o;
 	TAILQ_INIT(&b->waiting);
+	TAILQ_INIT(&b->held);
 	TAILQ_INIT(&b->alone);
 	b->kick = event_new(base, -1, 0, on_kick, b);
 	b->tick = event_new(base, -1, EV_PERSIST, on_tick, b);
-	if (!b->kick || !b->tick || event_add(b->tick, &tick)) {
+	b->retry = event_new(base, -1, 0, on_retry, b);
+	if (!b->kick || !b->tick || !b->retry || event_add(b->tick, &tick)) {
 		hg_batcher_free(b);
 		return NULL;
 	}
@@ -327,11 +366,14 @@ void hg_batcher_free(struct hg_batcher *b)
 	if (!b)
 		return;
 	fail_all(&b->waiting);
+	fail_all(&b->held);
 	fail_all(&b->alone);
 	hg_exchange_arrays_free(&b->arrays);
 	if (b->kick)
 		event_free(b->kick);
 	if (b->tick)
 		event_free(b->tick);
+	if (b->retry)
+		event_free(b->retry);
 	free(b);
 }

@@ -20,6 +20,7 @@ struct hg_answer {
 	int row;
 	const char *error; /* NULL: there is a row */
 	bool bad_data;	   /* it is the request that the database refuses, and always will */
+	bool late;	   /* it was never sent, or its device's row was held all the time */
 };
 
 typedef void (*hg_batch_done)(void *ctx, const struct hg_answer *answer);

@@ -50,6 +50,8 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 		 "name by which devices reach this mirror; goes into bundles") },
 	{ NUMBER(sync, public_port, UINT, "4646", 1, 65535, "and the port") },
 	{ NUMBER(sync, connections, UINT, "10000", 1, 1000000, "devices connected at once") },
+	{ NUMBER(sync, threads, UINT, "0", 0, 64,
+		 "event loops; 0: one per processor, if [database] connections has two for each") },
 	{ NUMBER(sync, batch, UINT, "256", 1, 1024,
 		 "devices' requests committed together at most; 1: each by itself") },
 	{ NUMBER(sync, handshake_timeout, DURATION, "10s", 100, 10 * MINUTE_MS,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include "../lib/cborjson.h"
+#include "pace.h"
 
 enum column {
 	COL_STATUS,
@@ -408,13 +409,17 @@ static int take_epoch(const char *hex, uint8_t epoch[static HG_EPOCH_LEN], struc
 	return 0;
 }
 
-bool hg_exchange_left_out(const PGresult *res, int row)
+enum hg_exchange_kept hg_exchange_kept(const PGresult *res, int row)
 {
-	return PQgetvalue(res, row, COL_STATUS)[0] == '-';
+	const char *status = PQgetvalue(res, row, COL_STATUS);
+
+	return status[0] != '-'	  ? HG_EXCHANGE_KEPT
+	       : status[1] == '1' ? HG_EXCHANGE_HELD
+				  : HG_EXCHANGE_FAILED;
 }
 
-long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status,
-			  const struct hg_wire_psk *psk)
+long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
+			  const struct hg_wire_psk *psk, void *buf, uint32_t *status)
 {
 	static _Thread_local struct hg_wire_room room; /* large, and done with on return */
 	static _Thread_local struct arena arena;
@@ -431,7 +436,8 @@ long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *sta
 	r.flags = (uint32_t)atol(PQgetvalue(res, row, COL_FLAGS));
 	r.device_cursor = strtoull(PQgetvalue(res, row, COL_DEVICE_CURSOR), NULL, 10);
 	r.time_ms = strtoull(PQgetvalue(res, row, COL_TIME), NULL, 10);
-	r.interval_ms = (uint32_t)atol(PQgetvalue(res, row, COL_INTERVAL));
+	r.interval_ms = hg_pace_answered_ms((uint32_t)atol(PQgetvalue(res, row, COL_INTERVAL)),
+					    wait_ms);
 	*status = r.status;
 	if (r.status != HG_WIRE_OK)
 		return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);

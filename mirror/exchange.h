@@ -44,16 +44,22 @@ void hg_exchange_arrays_add(struct hg_exchange_arrays *a, const struct hg_exchan
 int hg_exchange_arrays_end(struct hg_exchange_arrays *a, const char *values[HG_EXCHANGE_PARAMS]);
 void hg_exchange_arrays_free(struct hg_exchange_arrays *a);
 
-/* Whether a batch left this row's request out: it is to be asked by itself. */
-bool hg_exchange_left_out(const PGresult *res, int row);
+/* What a batch did with this row's request. */
+enum hg_exchange_kept {
+	HG_EXCHANGE_KEPT,
+	HG_EXCHANGE_HELD,   /* nothing: somebody holds the device's row */
+	HG_EXCHANGE_FAILED, /* nothing: an error was raised; it is to be asked by itself */
+};
+
+enum hg_exchange_kept hg_exchange_kept(const PGresult *res, int row);
 
 /*
  * Encodes a row that one of the statements returned as a frame into buf of HG_WIRE_MAX + 4 bytes.
  * Returns its length, or -EBADMSG if the row is not what it should be. *status is the response's;
- * if it is OK, psk goes along.
+ * if it is OK, psk goes along. wait_ms: how long who comes now waits, for the hint.
  */
-long hg_exchange_response(const PGresult *res, int row, void *buf, uint32_t *status,
-			  const struct hg_wire_psk *psk);
+long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
+			  const struct hg_wire_psk *psk, void *buf, uint32_t *status);
 
 /* A frame that says a status only. */
 long hg_exchange_refusal(uint32_t status, const char *detail, uint32_t interval_ms, void *buf);

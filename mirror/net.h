@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <event2/util.h>
 #include <openssl/ssl.h>
@@ -12,6 +13,11 @@
 #define HG_PEER_TEXT 64
 #define HG_NET_BACKLOG                                                                             \
 	4096 /* after a power cut all come at once; the kernel caps it at somaxconn */
+
+struct hg_net_addr {
+	struct sockaddr_in6 storage; /* or a sockaddr_in */
+	socklen_t len;
+};
 
 /* "address:port" of a peer. */
 void hg_net_peer(const struct sockaddr *addr, int len, char out[static HG_PEER_TEXT]);

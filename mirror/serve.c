@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph-mirror serve`: one process, one event loop, two listeners, one pool. Stateless: all
- * facts are in the database, any number of these may run on one. SIGTERM and SIGINT end it after
- * what is under way; SIGHUP reads the revocation list again.
+ * `heliograph-mirror serve`: one process, an event loop per processor, two listeners. The first
+ * loop runs in the main thread and has the signals, applications and housekeeping beside its share
+ * of the devices. Stateless: all facts are in the database, any number of these may run on one.
+ * SIGTERM and SIGINT end it after what is under way; SIGHUP reads the revocation list again.
  */
 #include "cmd.h"
 
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/resource.h>
 #include <event2/event.h>
 #include "../lib/log.h"
@@ -18,22 +20,26 @@
 #include "../lib/tls.h"
 #include "args.h"
 #include "http.h"
+#include "loop.h"
 #include "net.h"
 #include "sync.h"
 
 #define DRAIN_S 10 /* what is under way at SIGTERM gets this long; statements end sooner */
 #define DRAIN_POLL_MS 20
 #define PRUNE_S 600
-#define FILES_BESIDE 64 /* listeners, log, event loop, libraries */
+#define FILES_BESIDE 64 /* listeners, log, libraries, and some loops if [sync] threads is 0 */
+#define FILES_PER_LOOP 4
+#define LOOPS_MAX 64
 
 struct server {
 	const struct hg_mirror_conf *conf;
 	struct hg_tls_files sync_files, http_files;
-	struct event_base *base;
-	struct hg_pg *pg;
+	struct event_base *base; /* of the first loop */
+	struct hg_pg *pg;	 /* likewise */
 	SSL_CTX *sync_tls, *http_tls;
 	struct hg_psk_keys *psk_keys; /* NULL: no pre-shared keys */
-	struct hg_sync *sync;
+	struct hg_loop *loops[LOOPS_MAX];
+	struct hg_sync_shared shared;
 	struct hg_http *http;
 	struct event *sigterm, *sigint, *sighup, *drain, *prune;
 	int drain_left;
@@ -43,7 +49,9 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *v = arg;
 
-	if ((hg_sync_busy(v->sync) || (v->http && hg_http_busy(v->http))) && v->drain_left--)
+	if ((atomic_load(&v->shared.open) || atomic_load(&v->shared.asking) ||
+	     (v->http && hg_http_busy(v->http))) &&
+	    v->drain_left--)
 		return;
 	event_base_loopbreak(v->base);
 }
@@ -58,7 +66,8 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	v->drain_left = DRAIN_S * 1000 / DRAIN_POLL_MS;
-	hg_sync_stop(v->sync);
+	for (unsigned int i = 0; i < v->shared.n_loops; i++)
+		hg_loop_stop(v->loops[i]);
 	if (v->http)
 		hg_http_stop(v->http);
 	event_add(v->drain, &tv);
@@ -68,8 +77,12 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *v = arg;
 	char err[512];
+	int rc;
 
-	if (hg_tls_trust_reload(v->sync_tls, &v->sync_files, err, sizeof(err)))
+	pthread_rwlock_wrlock(&v->shared.tls_lock);
+	rc = hg_tls_trust_reload(v->sync_tls, &v->sync_files, err, sizeof(err));
+	pthread_rwlock_unlock(&v->shared.tls_lock);
+	if (rc)
 		hg_error("reload: %s; the old list stays in force", err);
 	else
 		hg_info("reload: authorities and revocation list were read again");
@@ -160,7 +173,7 @@ static int open_tls(struct server *v)
 static int open_files(const struct hg_mirror_conf *c)
 {
 	const rlim_t need = c->sync.connections + c->http.connections + c->database.connections +
-			    FILES_BESIDE;
+			    FILES_BESIDE + c->sync.threads * FILES_PER_LOOP;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= need)
@@ -185,74 +198,129 @@ static int open_listeners(struct server *v)
 	evutil_socket_t a, b = -1;
 	char err[256];
 
-	a = hg_net_listen(c->sync.listen, err, sizeof(err));
+	a = v->shared.listener = hg_net_listen(c->sync.listen, err, sizeof(err));
 	if (a >= 0 && http)
 		b = hg_net_listen(c->http.listen, err, sizeof(err));
-	if (a >= 0)
-		v->sync = hg_sync_new(v->base, c, v->pg, v->sync_tls, a);
 	if (b >= 0)
 		v->http = hg_http_new(v->base, c, v->pg, v->http_tls, b);
 	if (a < 0 || (http && b < 0)) {
 		hg_error("serve: cannot listen: %s", err);
 		return a == -EINVAL || b == -EINVAL ? HG_EXIT_CONFIG : HG_EXIT_FAILED;
 	}
-	if (!v->sync || (http && !v->http)) {
+	if (http && !v->http) {
 		hg_error("serve: out of memory");
 		return HG_EXIT_FAILED;
 	}
 	return HG_EXIT_OK;
 }
 
-static int open_all(struct server *v)
+/* So many that each has two connections to the database: one commits while the other is filled. */
+static unsigned int count_loops(const struct hg_mirror_conf *c)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int most = (unsigned int)c->database.connections / 2;
+
+	if (c->sync.threads)
+		return (unsigned int)c->sync.threads;
+	if (cpus > 0 && (unsigned int)cpus < most)
+		most = (unsigned int)cpus;
+	return most ? most : 1;
+}
+
+static int open_loops(struct server *v)
 {
 	const struct hg_mirror_conf *c = v->conf;
+	const unsigned int n = count_loops(c), connections = (unsigned int)c->database.connections;
 	struct hg_pg_options o = { .conninfo = c->database.conninfo,
-				   .connections = (unsigned int)c->database.connections,
 				   .queue_max = (unsigned int)c->database.queue,
 				   .timeout_ms = (unsigned int)c->database.timeout,
 				   .search_path = c->database.schema };
-	int rc;
 
-	v->base = event_base_new();
-	rc = v->base ? open_files(c) : HG_EXIT_FAILED;
+	if (n > connections) {
+		hg_error("serve: [sync] threads = %u: each needs a connection of its own, and "
+			 "[database] connections = %u; lower the one or raise the other",
+			 n, connections);
+		return HG_EXIT_CONFIG;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		o.connections = connections / n + (i < connections % n);
+		v->loops[i] = hg_loop_new(i, &o);
+		if (!v->loops[i]) {
+			hg_error("serve: cannot start an event loop");
+			return HG_EXIT_FAILED;
+		}
+		v->shared.n_loops++;
+	}
+	v->base = hg_loop_base(v->loops[0]);
+	v->pg = hg_loop_pg(v->loops[0]);
+	return HG_EXIT_OK;
+}
+
+static int open_sessions(struct server *v)
+{
+	v->shared.conf = v->conf;
+	v->shared.tls = v->sync_tls;
+	v->shared.loops = v->loops;
+	for (unsigned int i = 0; i < v->shared.n_loops; i++)
+		if (hg_loop_open(v->loops[i], &v->shared))
+			goto fail;
+	for (unsigned int i = 1; i < v->shared.n_loops; i++)
+		if (hg_loop_start(v->loops[i]))
+			goto fail;
+	return HG_EXIT_OK;
+fail:
+	hg_error("serve: cannot start an event loop");
+	return HG_EXIT_FAILED;
+}
+
+static int open_all(struct server *v)
+{
+	int rc = open_files(v->conf);
+
 	if (!rc)
 		rc = open_tls(v);
 	if (!rc)
+		rc = open_loops(v);
+	if (!rc)
 		rc = open_events(v);
-	if (rc)
-		return rc;
-	v->pg = hg_pg_new(v->base, &o);
-	if (!v->pg) {
-		hg_error("serve: cannot start the database pool");
-		return HG_EXIT_FAILED;
-	}
-	return open_listeners(v);
+	if (!rc)
+		rc = open_listeners(v);
+	if (!rc)
+		rc = open_sessions(v);
+	return rc;
 }
 
 static void close_all(struct server *v)
 {
 	struct event *events[] = { v->sigterm, v->sigint, v->sighup, v->drain, v->prune };
+	struct hg_http *http = v->http;
 
-	hg_pg_free(v->pg);
-	hg_sync_free(v->sync);
-	hg_http_free(v->http);
+	for (unsigned int i = 1; i < v->shared.n_loops; i++)
+		hg_loop_join(v->loops[i]);
+	if (v->pg)
+		hg_loop_close(v->loops[0]);
+	hg_http_free(http);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
 			event_free(events[i]);
-	if (v->base)
-		event_base_free(v->base);
+	for (unsigned int i = v->shared.n_loops; i--;)
+		hg_loop_free(v->loops[i]);
+	if (v->shared.listener >= 0)
+		close(v->shared.listener);
 	SSL_CTX_free(v->sync_tls);
 	SSL_CTX_free(v->http_tls);
 	hg_psk_keys_free(v->psk_keys);
+	pthread_rwlock_destroy(&v->shared.tls_lock);
 }
 
 int hg_cmd_serve(void *ctx, int argc, char **argv)
 {
-	struct server v = { .conf = ctx };
+	struct server v = { .conf = ctx, .shared.listener = -1 };
 	int rc = hg_args_parse(argc, argv, 0, NULL);
 
 	if (rc)
 		return rc;
+	pthread_rwlock_init(&v.shared.tls_lock, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	rc = open_all(&v);
 	if (!rc) {

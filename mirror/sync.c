@@ -2,34 +2,40 @@
 /*
  * Sessions of devices: TLS, frames, one request after the other, limits and deadlines.
  *
- * A session belongs to hg_sync's list from accept to session_end(). Once its certificate is known
- * it is the `current` of the device's slot; a newer session of the same device ends it. A request
- * goes to the database as an `ask`, which the slot holds, so that it outlives the session: while
- * one is under way no other request of the same device is sent, and a device that came back early
- * is judged after its own last request. One deadline per session, set by session_set() for each
- * state. What a peer can make us hold: one frame in, one out, one handshake.
+ * A session is in the list of its state from the beginning of its handshake to session_end(); only
+ * session_set() moves it. A handshake may be done by any loop; then the session goes to the loop
+ * that its device's UID hashes to, so that all sessions of a device meet there. It is the `current`
+ * of the device's slot; a newer session of the same device ends it. A request goes to the database
+ * as an ask, which the slot holds, so that it outlives the session: while one is under way no other
+ * request of the same device is sent, and a device that came back early is judged after its own
+ * last request. What a peer can make us hold: one frame in, one out, one handshake.
  */
 #include "sync.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/queue.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent_ssl.h>
-#include <event2/listener.h>
 #include <openssl/err.h>
 #include "../lib/log.h"
+#include "admit.h"
 #include "batch.h"
 #include "exchange.h"
 #include "identity.h"
+#include "loop.h"
 #include "net.h"
+#include "pace.h"
+#include "stream.h"
 
 #define BUCKETS 4096
-#define ROUNDS_MAX 256 /* of one session; no honest device needs as many */
+#define ROUNDS_MAX 256	/* of one session; no honest device needs as many */
+#define TICK_MS 100	/* how finely deadlines are kept */
+#define READ_SIZE 16384 /* of one TLS record */
 
 /*
  * The mirror continues its numbers above a device's cursors, see sync_begin(): one that lies must
@@ -39,27 +45,33 @@
 
 enum session_state {
 	SESSION_HANDSHAKE,
-	SESSION_IDLE, /* no byte of the next request is here */
+	SESSION_MOVING, /* between two loops, in no list */
+	SESSION_IDLE,	/* no byte of the next request is here */
 	SESSION_READING,
 	SESSION_WAITING, /* a request is here; the device's last one is still under way */
 	SESSION_ASKING,
 	SESSION_ANSWERING,
 	SESSION_CLOSING, /* as ANSWERING, and the end after it */
+	SESSION_STATES
 };
 
 struct session {
 	TAILQ_ENTRY(session) entry;
 	struct hg_sync *sync;
-	struct bufferevent *bev;
-	struct event *deadline;
+	struct hg_stream stream;
 	enum session_state state;
+	uint64_t deadline_ms;
 	struct slot *slot;
 	unsigned int rounds;
 	uint32_t flags; /* of the last request */
 	struct hg_identity identity;
 	struct timespec accepted;
-	char peer[HG_PEER_TEXT];
+	struct hg_net_addr peer;
+	uint8_t *in; /* what has arrived and is no whole request yet */
+	size_t in_len, in_size;
 };
+
+TAILQ_HEAD(session_list, session);
 
 /* A device that has a session or a request under way. */
 struct slot {
@@ -71,31 +83,47 @@ struct slot {
 };
 
 struct hg_sync {
-	struct event_base *base;
+	struct hg_sync_shared *shared;
 	const struct hg_mirror_conf *conf;
+	struct event_base *base;
+	struct event *tick;
 	struct hg_pg *pg;
 	struct hg_batcher *batcher;
-	SSL_CTX *tls;
-	struct evconnlistener *listener;
-	TAILQ_HEAD(session_list, session) sessions;
+	struct hg_admit *admit;
+	struct hg_pace pace;
+	struct session_list sessions[SESSION_STATES];
+	uint64_t timeout_ms[SESSION_STATES]; /* 0: none; the batcher keeps these deadlines */
 	LIST_HEAD(slot_list, slot) slots[BUCKETS];
-	size_t n_sessions;
 	bool stopping, away; /* away: it was logged that the database does not answer */
 	struct hg_wire_room room;
-	uint8_t out[HG_WIRE_MAX + 4];
+	uint8_t out[HG_WIRE_MAX + 4], scratch[READ_SIZE];
 };
 
 static void session_go_on(struct session *s);
 
-static struct slot *slot_get(struct hg_sync *sync, const char *uid)
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static unsigned int hash_of(const char *uid)
 {
 	unsigned int h = 5381;
-	struct slot *slot;
 
 	for (const char *c = uid; *c; c++)
 		h = h * 33 + (unsigned char)*c;
-	h %= BUCKETS;
-	LIST_FOREACH (slot, &sync->slots[h], entry)
+	return h;
+}
+
+static struct slot *slot_get(struct hg_sync *sync, const char *uid)
+{
+	struct slot_list *list = &sync->slots[hash_of(uid) % BUCKETS];
+	struct slot *slot;
+
+	LIST_FOREACH (slot, list, entry)
 		if (!strcmp(slot->uid, uid))
 			return slot;
 	slot = calloc(1, sizeof(*slot));
@@ -103,7 +131,7 @@ static struct slot *slot_get(struct hg_sync *sync, const char *uid)
 		return NULL;
 	slot->sync = sync;
 	strcpy(slot->uid, uid);
-	LIST_INSERT_HEAD(&sync->slots[h], slot, entry);
+	LIST_INSERT_HEAD(list, slot, entry);
 	return slot;
 }
 
@@ -115,89 +143,105 @@ static void slot_put(struct slot *slot)
 	free(slot);
 }
 
+/* For the log. */
 static const char *session_name(const struct session *s)
 {
-	return s->slot ? s->slot->uid : "?";
+	return *s->identity.uid ? s->identity.uid : "?";
 }
 
-/*
- * The end of a session. OpenSSL forgets the session's ticket if the connection goes without a
- * close_notify, so one is said, and the peer's is taken as said.
- */
+static const char *session_peer(const struct session *s)
+{
+	static _Thread_local char text[HG_PEER_TEXT];
+
+	hg_net_peer((const struct sockaddr *)&s->peer.storage, s->peer.len, text);
+	return text;
+}
+
 static void session_end(struct session *s)
 {
-	SSL *ssl = bufferevent_openssl_get_ssl(s->bev);
 	struct slot *slot = s->slot;
 
-	if (s->state != SESSION_HANDSHAKE) {
-		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
-		SSL_shutdown(ssl);
-	}
-	ERR_clear_error();
-	TAILQ_REMOVE(&s->sync->sessions, s, entry);
-	s->sync->n_sessions--;
+	if (s->state != SESSION_MOVING)
+		TAILQ_REMOVE(&s->sync->sessions[s->state], s, entry);
 	if (slot && slot->current == s) {
 		slot->current = NULL;
 		slot_put(slot);
 	}
-	event_free(s->deadline);
-	bufferevent_free(s->bev);
+	hg_stream_close(&s->stream);
+	atomic_fetch_sub(&s->sync->shared->open, 1);
+	free(s->in);
 	free(s);
 }
 
 static void session_set(struct session *s, enum session_state state)
 {
-	const struct hg_mirror_conf *conf = s->sync->conf;
-	uint64_t ms = 0;
-	struct timeval tv;
+	struct hg_sync *sync = s->sync;
 
+	if (s->state != SESSION_MOVING)
+		TAILQ_REMOVE(&sync->sessions[s->state], s, entry);
 	s->state = state;
-	switch (state) {
-	case SESSION_HANDSHAKE:
-		ms = conf->sync.handshake_timeout;
-		break;
-	case SESSION_IDLE:
-		ms = conf->sync.idle_timeout;
-		break;
-	case SESSION_READING:
-	case SESSION_ANSWERING:
-	case SESSION_CLOSING:
-		ms = conf->sync.message_timeout;
-		break;
-	case SESSION_WAITING:
-	case SESSION_ASKING: /* the pool keeps these deadlines */
-		event_del(s->deadline);
-		return;
+	if (state != SESSION_MOVING)
+		TAILQ_INSERT_TAIL(&sync->sessions[state], s, entry);
+	s->deadline_ms = now_ms() + sync->timeout_ms[state];
+}
+
+/* Writes what there is, as far as it goes, and waits for what the state needs. False: gone. */
+static bool session_flush(struct session *s, short want)
+{
+	int left = hg_stream_flush(&s->stream);
+
+	if (left < 0) {
+		session_end(s);
+		return false;
 	}
-	tv = (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-	event_add(s->deadline, &tv);
+	hg_stream_want(&s->stream, left ? want | EV_WRITE : want);
+	return true;
+}
+
+/* The answer is with the kernel, all of it. */
+static void session_answered(struct session *s)
+{
+	if (s->state == SESSION_CLOSING)
+		session_end(s);
+	else
+		session_go_on(s);
 }
 
 /* One write per answer. */
 static void session_answer(struct session *s, const void *frame, long len, bool last)
 {
-	if (len < 0 || bufferevent_write(s->bev, frame, len)) {
+	int left;
+
+	if (len < 0 || hg_stream_write(&s->stream, frame, len)) {
 		session_end(s);
 		return;
 	}
 	session_set(s, last || s->sync->stopping ? SESSION_CLOSING : SESSION_ANSWERING);
+	left = hg_stream_flush(&s->stream);
+	if (left < 0)
+		session_end(s);
+	else if (left)
+		hg_stream_want(&s->stream, EV_WRITE);
+	else
+		session_answered(s);
 }
 
-static uint32_t busy_interval(const struct hg_sync *sync)
+static uint32_t wait_ms(const struct hg_sync *sync)
 {
-	uint32_t ms = (uint32_t)sync->conf->sync.busy_interval;
-
-	return ms / 2 + (uint32_t)(((uint64_t)ms * hg_net_random()) >> 32);
+	return hg_pace_wait_ms(&sync->pace, (unsigned int)(hg_admit_waiting(sync->admit) +
+							   hg_batch_busy(sync->batcher)));
 }
 
 static void session_refuse(struct session *s, uint32_t status, const char *detail, bool last)
 {
+	struct hg_sync *sync = s->sync;
 	uint32_t ms = status == HG_WIRE_BUSY || status == HG_WIRE_UNAVAILABLE
-			      ? busy_interval(s->sync)
+			      ? hg_pace_refused_ms((uint32_t)sync->conf->sync.busy_interval,
+						   wait_ms(sync))
 			      : 0;
-	long len = hg_exchange_refusal(status, detail, ms, s->sync->out);
+	long len = hg_exchange_refusal(status, detail, ms, sync->out);
 
-	session_answer(s, s->sync->out, len, last);
+	session_answer(s, sync->out, len, last);
 }
 
 /* Logged once when the database goes and once when it comes back. */
@@ -210,20 +254,33 @@ static void note_away(struct hg_sync *sync, const char *why)
 	sync->away = why;
 }
 
-static void on_answer(void *ctx, const struct hg_answer *a)
+static void session_take_row(struct session *s, const struct hg_answer *a)
 {
-	struct slot *slot = ctx;
-	struct hg_sync *sync = slot->sync;
-	struct session *s = slot->current;
+	struct hg_sync *sync = s->sync;
 	uint32_t status = HG_WIRE_OK;
 	struct hg_wire_psk wire_psk;
 	struct hg_psk psk;
 	long len;
 
+	hg_pace_answered(&sync->pace, now_ms());
+	hg_identity_key(s->stream.ssl, &s->identity, sync->conf, s->flags, &psk, &wire_psk);
+	len = hg_exchange_response(a->res, a->row, wait_ms(sync), &wire_psk, sync->out, &status);
+	if (len < 0)
+		hg_error("sync: cannot encode the answer: %s: %ld", s->identity.uid, len);
+	session_answer(s, sync->out, len, status != HG_WIRE_OK || ++s->rounds == ROUNDS_MAX);
+}
+
+static void on_answer(void *ctx, const struct hg_answer *a)
+{
+	struct slot *slot = ctx;
+	struct hg_sync *sync = slot->sync;
+	struct session *s = slot->current;
+
+	atomic_fetch_sub(&sync->shared->asking, 1);
 	slot->asking = false;
 	if (a->bad_data)
 		hg_error("sync: request refused by the database: %s: %s", slot->uid, a->error);
-	else
+	else if (!a->late)
 		note_away(sync, a->error);
 	if (!s) {
 		slot_put(slot);
@@ -233,16 +290,12 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 			session_go_on(s);
 	} else if (a->bad_data) {
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, a->error, true);
+	} else if (a->late) {
+		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
 	} else if (a->error) {
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database does not answer", true);
 	} else {
-		hg_identity_key(bufferevent_openssl_get_ssl(s->bev), &s->identity, sync->conf,
-				s->flags, &psk, &wire_psk);
-		len = hg_exchange_response(a->res, a->row, sync->out, &status, &wire_psk);
-		if (len < 0)
-			hg_error("sync: cannot encode the answer: %s: %ld", slot->uid, len);
-		session_answer(s, sync->out, len,
-			       status != HG_WIRE_OK || ++s->rounds == ROUNDS_MAX);
+		session_take_row(s, a);
 	}
 }
 
@@ -259,14 +312,9 @@ static void session_ask(struct session *s, const struct hg_wire_request *r)
 		return;
 	}
 	s->flags = r->flags;
+	atomic_fetch_add(&sync->shared->asking, 1);
 	s->slot->asking = true;
 	session_set(s, SESSION_ASKING);
-}
-
-static bool has_part(const struct hg_wire_request *r)
-{
-	return (r->n_changes && r->changes[r->n_changes - 1].part.total) ||
-	       (r->n_reports && r->reports[r->n_reports - 1].part.total);
 }
 
 static void session_request(struct session *s, struct hg_slice in)
@@ -281,262 +329,344 @@ static void session_request(struct session *s, struct hg_slice in)
 			       true);
 	} else if (rc) {
 		snprintf(detail, sizeof(detail), "not a valid request at byte %zu", at);
-		hg_info("sync: %s: %s: %s", detail, session_name(s), s->peer);
+		hg_info("sync: %s: %s: %s", detail, session_name(s), session_peer(s));
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, detail, true);
-	} else if (!hg_slice_eq(r.uid, hg_slice_str(s->slot->uid))) {
+	} else if (!hg_slice_eq(r.uid, hg_slice_str(s->identity.uid))) {
 		hg_warn("sync: presents the UID %.*s: %s: %s", (int)r.uid.len,
-			(const char *)r.uid.ptr, session_name(s), s->peer);
+			(const char *)r.uid.ptr, session_name(s), session_peer(s));
 		session_refuse(s, HG_WIRE_WRONG_UID, "uid is not the certificate's", true);
-	} else if (has_part(&r)) {
-		session_refuse(s, HG_WIRE_BAD_MESSAGE, "this mirror takes no parts", true);
 	} else if (r.mirror_cursor > CURSOR_MAX || r.command_cursor > CURSOR_MAX) {
 		hg_warn("sync: claims a cursor that no mirror gives: %s: %s", session_name(s),
-			s->peer);
+			session_peer(s));
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, "a cursor over 2^62", true);
 	} else {
 		session_ask(s, &r);
 	}
 }
 
+/* Takes the frame of `need` bytes off what has arrived; s may be gone afterwards. */
+static void session_take_frame(struct session *s, size_t need)
+{
+	size_t rest = s->in_len - need;
+	uint8_t *frame = s->in, *next = rest ? malloc(rest) : NULL;
+
+	if (rest && !next) {
+		session_end(s);
+		return;
+	}
+	if (rest)
+		memcpy(next, frame + need, rest);
+	s->in = next;
+	s->in_len = s->in_size = rest;
+	session_request(s, hg_slice_of(frame + 4, need - 4));
+	free(frame);
+}
+
+/* Room grows with what has arrived, not with what a frame says. Returns as hg_stream_read(). */
+static int session_read(struct session *s)
+{
+	uint8_t *scratch = s->sync->scratch, *in = s->in;
+	int n = hg_stream_read(&s->stream, scratch, READ_SIZE);
+	size_t size = s->in_size;
+
+	if (n <= 0)
+		return n;
+	if (s->in_len + n > size) {
+		size = s->in_len ? 2 * (s->in_len + n) : (size_t)n;
+		in = realloc(in, size);
+		if (!in)
+			return -1;
+		s->in = in;
+		s->in_size = size;
+	}
+	memcpy(s->in + s->in_len, scratch, n);
+	s->in_len += n;
+	return n;
+}
+
+static void log_failure(const struct session *s)
+{
+	char why[160];
+	unsigned long e = ERR_peek_last_error();
+
+	if (e && s->stream.failed && ERR_GET_REASON(e) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		hg_info("sync: %s: %s: %s: %s",
+			s->state == SESSION_HANDSHAKE ? "handshake" : "session", session_name(s),
+			session_peer(s), hg_net_tls_reason(s->stream.ssl, e, why, sizeof(why)));
+	ERR_clear_error();
+}
+
 /* Looks at what has arrived, if the session may take a request. */
 static void session_go_on(struct session *s)
 {
-	struct evbuffer *in = bufferevent_get_input(s->bev);
-	size_t have = evbuffer_get_length(in);
-	uint8_t head[4];
-	long need = 0;
+	enum session_state state;
+	long need;
+	int n = 1;
 
-	if (evbuffer_copyout(in, head, sizeof(head)) == sizeof(head))
-		need = hg_wire_frame_len(head, sizeof(head));
-	if (need < 0) {
-		hg_info("sync: frame over the limit: %s: %s", session_name(s), s->peer);
+	while (!(need = hg_wire_frame_len(s->in, s->in_len)) ||
+	       (need > 0 && s->in_len < (size_t)need)) {
+		n = session_read(s);
+		if (n <= 0)
+			break;
+	}
+	if (n < 0) {
+		log_failure(s);
+		session_end(s);
+	} else if (!n) {
+		state = s->in_len ? SESSION_READING : SESSION_IDLE;
+		if (s->state != state)
+			session_set(s, state);
+		session_flush(s, EV_READ);
+	} else if (need < 0) {
+		hg_info("sync: frame over the limit: %s: %s", session_name(s), session_peer(s));
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, "frame length is 0 or over the limit", true);
-	} else if (!need || have < (size_t)need) {
-		if (have && s->state != SESSION_READING)
-			session_set(s, SESSION_READING);
-		else if (!have)
-			session_set(s, SESSION_IDLE);
 	} else if (s->slot->asking) {
 		session_set(s, SESSION_WAITING);
 	} else {
-		/* The request is decoded and sent on before the buffer is drained; s may be gone
-		 * then. */
-		uint8_t *frame = evbuffer_pullup(in, need);
-		struct evbuffer *whole = evbuffer_new();
-
-		if (!frame || !whole || evbuffer_remove_buffer(in, whole, need) != need) {
-			session_end(s);
-		} else {
-			frame = evbuffer_pullup(whole, need);
-			session_request(s, hg_slice_of(frame + 4, need - 4));
-		}
-		if (whole)
-			evbuffer_free(whole);
+		session_take_frame(s, need);
 	}
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
+/* At its loop: the session becomes the device's only one. */
+static void session_settle(struct session *s)
 {
-	struct session *s = arg;
+	struct slot *slot = s->sync->stopping ? NULL : slot_get(s->sync, s->identity.uid);
+	struct session *older;
 
-	if (s->state == SESSION_IDLE || s->state == SESSION_READING)
-		session_go_on(s);
-}
-
-static void on_written(struct bufferevent *bev, void *arg)
-{
-	struct session *s = arg;
-
-	if (evbuffer_get_length(bufferevent_get_output(bev)))
-		return;
-	if (s->state == SESSION_CLOSING)
-		session_end(s);
-	else if (s->state == SESSION_ANSWERING)
-		session_go_on(s);
-}
-
-/* The handshake is done: the session becomes the device's only one. */
-static void session_identify(struct session *s)
-{
-	const char *uid = s->identity.uid;
-	struct slot *slot;
-
-	if (hg_identity_of(bufferevent_openssl_get_ssl(s->bev), &s->identity)) {
-		hg_warn("sync: certificate names no device: %s", s->peer);
-		session_end(s);
-		return;
-	}
-	slot = slot_get(s->sync, uid);
 	if (!slot) {
 		session_end(s);
 		return;
 	}
-	if (slot->current) {
-		struct session *older = slot->current;
-
-		slot->current = s;
-		hg_info("sync: newer session ends the older: %s: %s", uid, s->peer);
+	older = slot->current;
+	slot->current = s;
+	s->slot = slot;
+	if (older) {
+		hg_info("sync: newer session ends the older: %s: %s", s->identity.uid,
+			session_peer(s));
 		older->slot = NULL;
 		session_end(older);
 	}
-	slot->current = s;
-	s->slot = slot;
 	session_set(s, SESSION_IDLE);
 	session_go_on(s);
 }
 
-static void log_failure(struct session *s)
-{
-	char why[160];
-	unsigned long e = bufferevent_get_openssl_error(s->bev);
+static void on_io(evutil_socket_t fd, short what, void *arg);
 
-	if (e) {
-		while (bufferevent_get_openssl_error(s->bev))
-			;
-		ERR_clear_error();
-		hg_info("sync: %s: %s: %s: %s",
-			s->state == SESSION_HANDSHAKE ? "handshake" : "session", session_name(s),
-			s->peer,
-			hg_net_tls_reason(bufferevent_openssl_get_ssl(s->bev), e, why,
-					  sizeof(why)));
-	}
-}
-
-static void on_event(struct bufferevent *bev, short what, void *arg)
+static void session_arrive(void *arg)
 {
 	struct session *s = arg;
 
-	if (what & BEV_EVENT_CONNECTED) {
-		session_identify(s);
+	hg_stream_attach(&s->stream, s->sync->base, on_io, s);
+	session_settle(s);
+}
+
+/* The handshake is done. */
+static void session_identify(struct session *s)
+{
+	struct hg_sync_shared *shared = s->sync->shared;
+	struct hg_loop *home;
+
+	if (hg_identity_of(s->stream.ssl, &s->identity)) {
+		hg_warn("sync: certificate names no device: %s", session_peer(s));
+		session_end(s);
 		return;
 	}
-	if (what & BEV_EVENT_ERROR)
-		log_failure(s);
-	session_end(s);
+	home = shared->loops[hash_of(s->identity.uid) / BUCKETS % shared->n_loops];
+	if (hg_loop_sync(home) == s->sync) {
+		session_settle(s);
+		return;
+	}
+	session_set(s, SESSION_MOVING);
+	hg_stream_detach(&s->stream);
+	s->sync = hg_loop_sync(home);
+	if (hg_loop_post(home, session_arrive, s))
+		session_end(s);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
+static void session_shake(struct session *s)
+{
+	struct hg_sync_shared *shared = s->sync->shared;
+	int rc;
+
+	pthread_rwlock_rdlock(&shared->tls_lock);
+	rc = hg_stream_handshake(&s->stream);
+	pthread_rwlock_unlock(&shared->tls_lock);
+	if (rc < 0) {
+		log_failure(s);
+		session_end(s);
+	} else if (rc) {
+		session_identify(s);
+	} else {
+		session_flush(s, EV_READ);
+	}
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
+	int left = 0;
 
+	if (what & EV_WRITE)
+		left = hg_stream_flush(&s->stream);
+	if (left < 0) {
+		session_end(s);
+		return;
+	}
+	switch (s->state) {
+	case SESSION_HANDSHAKE:
+		session_shake(s);
+		break;
+	case SESSION_IDLE:
+	case SESSION_READING:
+		session_go_on(s);
+		break;
+	case SESSION_ANSWERING:
+	case SESSION_CLOSING:
+		if (what & EV_WRITE && !left)
+			session_answered(s);
+		break;
+	case SESSION_WAITING:
+	case SESSION_ASKING:
+		hg_stream_want(&s->stream, 0); /* it is read when it was answered */
+		break;
+	case SESSION_MOVING:
+	case SESSION_STATES:
+		break;
+	}
+}
+
+static void on_begin(void *ctx, int fd, const struct hg_net_addr *peer,
+		     const struct timespec *accepted)
+{
+	struct hg_sync *sync = ctx;
+	struct session *s = calloc(1, sizeof(*s));
+	int one = 1;
+
+	if (!s) {
+		close(fd);
+		atomic_fetch_sub(&sync->shared->open, 1);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	s->sync = sync;
+	s->accepted = *accepted;
+	s->peer = *peer;
+	s->state = SESSION_MOVING;
+	hg_stream_init(&s->stream, sync->base, fd, on_io, s);
+	session_set(s, SESSION_HANDSHAKE);
+	if (hg_stream_begin(&s->stream, sync->shared->tls))
+		session_end(s);
+	else
+		session_shake(s);
+}
+
+static void on_deadline(struct session *s)
+{
 	if (s->state == SESSION_READING || s->state == SESSION_ANSWERING)
 		hg_info("sync: %s too slowly: %s: %s",
-			s->state == SESSION_READING ? "sends" : "reads", session_name(s), s->peer);
+			s->state == SESSION_READING ? "sends" : "reads", session_name(s),
+			session_peer(s));
 	session_end(s);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
-		      void *arg)
+static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct hg_sync *sync = arg;
-	struct session *s = NULL;
-	SSL *ssl = NULL;
-	int one = 1;
+	uint64_t now = now_ms();
 
-	if (sync->stopping || sync->n_sessions >= sync->conf->sync.connections)
-		goto refuse;
-	s = calloc(1, sizeof(*s));
-	ssl = SSL_new(sync->tls);
-	if (!s || !ssl)
-		goto refuse;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	s->sync = sync;
-	clock_gettime(CLOCK_MONOTONIC, &s->accepted);
-	hg_net_peer(addr, len, s->peer);
-	s->deadline = event_new(sync->base, -1, 0, on_deadline, s);
-	s->bev = bufferevent_openssl_socket_new(sync->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-						BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-	if (!s->bev || !s->deadline) {
-		if (s->bev) {
-			bufferevent_free(s->bev);
-			fd = -1;
-			ssl = NULL;
-		}
-		if (s->deadline)
-			event_free(s->deadline);
-		goto refuse;
+	for (int i = 0; i < SESSION_STATES; i++) {
+		struct session *s;
+
+		while (sync->timeout_ms[i] && (s = TAILQ_FIRST(&sync->sessions[i])) &&
+		       s->deadline_ms <= now)
+			on_deadline(s);
 	}
-	bufferevent_openssl_set_allow_dirty_shutdown(s->bev, 1);
-	bufferevent_setwatermark(s->bev, EV_READ, 0, HG_WIRE_MAX + 4);
-	bufferevent_setcb(s->bev, on_read, on_written, on_event, s);
-	TAILQ_INSERT_TAIL(&sync->sessions, s, entry);
-	sync->n_sessions++;
-	session_set(s, SESSION_HANDSHAKE);
-	bufferevent_enable(s->bev, EV_READ | EV_WRITE);
-	return;
-refuse:
-	SSL_free(ssl);
-	free(s);
-	if (fd >= 0)
-		evutil_closesocket(fd);
 }
 
-struct hg_sync *hg_sync_new(struct event_base *base, const struct hg_mirror_conf *conf,
-			    struct hg_pg *pg, SSL_CTX *tls, evutil_socket_t fd)
+static int open_parts(struct hg_sync *sync)
 {
-	struct hg_sync *sync = calloc(1, sizeof(*sync));
-	const struct hg_batch_options o = { .batch = (unsigned int)conf->sync.batch,
-					    .connections = (unsigned int)conf->database.connections,
-					    .queue_max = (unsigned int)conf->database.queue,
+	const struct hg_mirror_conf *conf = sync->conf;
+	const unsigned int loops = sync->shared->n_loops;
+	const struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+	const struct hg_batch_options b = { .batch = (unsigned int)conf->sync.batch,
+					    .connections = hg_pg_connections(sync->pg),
+					    .queue_max =
+						    (unsigned int)conf->database.queue / loops + 1,
 					    .timeout_ms = (unsigned int)conf->database.timeout };
+	const struct hg_admit_options a = { .fd = sync->shared->listener,
+					    .open = &sync->shared->open,
+					    .open_max = conf->sync.connections,
+					    .silence_ms = conf->sync.handshake_timeout,
+					    .begin = on_begin,
+					    .ctx = sync };
+
+	sync->batcher = hg_batcher_new(sync->base, sync->pg, &b);
+	sync->admit = hg_admit_new(sync->base, &a);
+	sync->tick = event_new(sync->base, -1, EV_PERSIST, on_tick, sync);
+	return sync->batcher && sync->admit && sync->tick && !event_add(sync->tick, &tick)
+		       ? 0
+		       : -ENOMEM;
+}
+
+struct hg_sync *hg_sync_new(struct event_base *base, struct hg_sync_shared *shared,
+			    struct hg_pg *pg)
+{
+	const struct hg_mirror_conf *conf = shared->conf;
+	struct hg_sync *sync = calloc(1, sizeof(*sync));
 
 	if (!sync)
 		return NULL;
 	sync->base = base;
+	sync->shared = shared;
 	sync->conf = conf;
 	sync->pg = pg;
-	sync->tls = tls;
-	TAILQ_INIT(&sync->sessions);
-	sync->batcher = hg_batcher_new(base, pg, &o);
-	if (!sync->batcher) {
-		free(sync);
-		return NULL;
-	}
-	sync->listener = evconnlistener_new(base, on_accept, sync, LEV_OPT_CLOSE_ON_FREE,
-					    HG_NET_BACKLOG, fd);
-	if (!sync->listener) {
-		hg_batcher_free(sync->batcher);
-		free(sync);
+	for (int i = 0; i < SESSION_STATES; i++)
+		TAILQ_INIT(&sync->sessions[i]);
+	sync->timeout_ms[SESSION_HANDSHAKE] = conf->sync.handshake_timeout;
+	sync->timeout_ms[SESSION_IDLE] = conf->sync.idle_timeout;
+	sync->timeout_ms[SESSION_READING] = conf->sync.message_timeout;
+	sync->timeout_ms[SESSION_ANSWERING] = conf->sync.message_timeout;
+	sync->timeout_ms[SESSION_CLOSING] = conf->sync.message_timeout;
+	if (open_parts(sync)) {
+		hg_sync_free(sync);
 		return NULL;
 	}
 	return sync;
 }
 
-void hg_sync_stop(struct hg_sync *sync)
+static void end_all(struct hg_sync *sync, enum session_state state)
 {
-	struct session *s = TAILQ_FIRST(&sync->sessions);
+	struct session *s;
 
-	sync->stopping = true;
-	if (sync->listener)
-		evconnlistener_free(sync->listener);
-	sync->listener = NULL;
-	while (s) {
-		struct session *next = TAILQ_NEXT(s, entry);
-
-		if (s->state == SESSION_ANSWERING)
-			session_set(s, SESSION_CLOSING);
-		else if (s->state != SESSION_ASKING && s->state != SESSION_CLOSING)
-			session_end(s);
-		s = next;
-	}
+	while ((s = TAILQ_FIRST(&sync->sessions[state])))
+		session_end(s);
 }
 
-size_t hg_sync_busy(const struct hg_sync *sync)
+void hg_sync_stop(struct hg_sync *sync)
 {
-	return sync->n_sessions + hg_batch_busy(sync->batcher);
+	struct session *s;
+
+	sync->stopping = true;
+	if (sync->admit)
+		hg_admit_stop(sync->admit);
+	end_all(sync, SESSION_HANDSHAKE);
+	end_all(sync, SESSION_IDLE);
+	end_all(sync, SESSION_READING);
+	end_all(sync, SESSION_WAITING);
+	while ((s = TAILQ_FIRST(&sync->sessions[SESSION_ANSWERING])))
+		session_set(s, SESSION_CLOSING);
 }
 
 void hg_sync_free(struct hg_sync *sync)
 {
-	struct session *s, *next;
-
 	if (!sync)
 		return;
 	hg_sync_stop(sync);
 	hg_batcher_free(sync->batcher);
-	for (s = TAILQ_FIRST(&sync->sessions); s; s = next) {
-		next = TAILQ_NEXT(s, entry);
-		session_end(s);
-	}
+	end_all(sync, SESSION_ASKING);
+	end_all(sync, SESSION_CLOSING);
+	hg_admit_free(sync->admit);
+	if (sync->tick)
+		event_free(sync->tick);
 	free(sync);
 }

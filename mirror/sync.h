@@ -1,24 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* The listener for devices. */
+/* The sessions of devices at one loop. */
 #ifndef HG_MIRROR_SYNC_H
 #define HG_MIRROR_SYNC_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <event2/event.h>
 #include <openssl/ssl.h>
 #include "../lib/pg.h"
 #include "conf.h"
 
+struct hg_loop;
 struct hg_sync;
 
-/* fd: a bound socket, taken over. NULL with errno. */
-struct hg_sync *hg_sync_new(struct event_base *base, const struct hg_mirror_conf *conf,
-			    struct hg_pg *pg, SSL_CTX *tls, evutil_socket_t fd);
+/* What the loops of one process have in common. */
+struct hg_sync_shared {
+	const struct hg_mirror_conf *conf;
+	SSL_CTX *tls;
+	pthread_rwlock_t tls_lock; /* held for reading in handshakes, to change tls for writing */
+	int listener;		   /* a listening socket, not closed here */
+	struct hg_loop *const *loops;
+	unsigned int n_loops;
+	atomic_size_t open;   /* connections */
+	atomic_size_t asking; /* requests under way */
+};
+
+/* base has HG_LOOP_PRIORITIES. NULL when out of memory. */
+struct hg_sync *hg_sync_new(struct event_base *base, struct hg_sync_shared *shared,
+			    struct hg_pg *pg);
 
 /* No new session; idle ones end, requests under way are answered first. */
 void hg_sync_stop(struct hg_sync *s);
-
-/* Sessions open and requests under way. */
-size_t hg_sync_busy(const struct hg_sync *s);
 
 /* Called after the pool was freed. */
 void hg_sync_free(struct hg_sync *s);

@@ -4,8 +4,9 @@
 -- Requests of distinct devices, each as for sync(), in arrays of one length; n is a request's place there, from 1.
 -- Most devices have nothing to say and nothing to hear: these are answered by one UPDATE. The others are asked one
 -- by one in a subtransaction; if one of them fails, in at most 32 more, so that it takes few with it and 64, as many
--- as a backend can tell to others cheaply, are never open. Status -1: left out, nothing of it was kept, to be asked
--- by itself. So is a device whose row somebody holds: it must not hold up the others.
+-- as a backend can tell to others cheaply, are never open. Two statuses say that a request was left out and nothing
+-- of it was kept: -1, somebody holds the device's row, and it must not hold up the others; -2, an error was raised
+-- by it or by one that shared its fate, and it is to be asked by itself.
 CREATE FUNCTION sync_batch(p_device text[], p_epoch bytea[], p_session bigint[], p_round integer[],
 			   p_flags integer[], p_mirror_epoch bytea[], p_mirror_cursor bigint[],
 			   p_command_cursor bigint[], p_changes jsonb[], p_reports jsonb[], p_age_ms integer[])
@@ -54,10 +55,10 @@ BEGIN
 				  AND c.state IN ('queued', 'leased')))
 			RETURNING q.n, s.mirror_epoch, s.device_cursor, m.interval_ms
 		)
-		SELECT q.n, q.held, i.n IS NOT NULL AS idle, i.mirror_epoch, i.device_cursor, i.interval_ms
+		SELECT q.n, q.device, q.held, i.n IS NOT NULL AS idle, i.mirror_epoch, i.device_cursor, i.interval_ms
 		FROM asked q LEFT JOIN idle i ON i.n = q.n
 	LOOP
-		IF a.held AND NOT a.idle THEN
+		IF NOT a.idle AND (a.held OR NOT EXISTS (SELECT FROM device_sync s WHERE s.device_id = a.device)) THEN
 			rest := rest || a.n::integer;
 			CONTINUE;
 		END IF;
@@ -103,7 +104,7 @@ BEGIN
 			n := part[i];
 			reply := replies[i];
 			IF replies[i] IS NULL THEN
-				reply.status := -1;
+				reply.status := -2;
 			END IF;
 			RETURN NEXT;
 		END LOOP;

@@ -362,6 +362,9 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 	if (is_rollback(s, r))
 		return;
 	told = hg_session_answered(&s->message, r);
+	if (r->time_ms)
+		hg_store_clock(s->agent->store, r->time_ms, s->message.request.time_ms,
+			       hg_now_ms());
 	ret = hg_store_apply(s->agent->store, r, s->message.told, told, &applied);
 	if (ret == -ESTALE) {
 		hg_warn("%s: this is an old copy of the store: a new epoch begins",

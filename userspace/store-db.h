@@ -24,7 +24,7 @@ struct hg_store {
 	bool unconfirmed; /* there are rows of a former epoch of the mirror */
 	enum hg_merge (*rule)(void *ctx, const char *name);
 	void *rule_ctx;
-	uint64_t mirror_ms, mirror_up_ms; /* the mirror's clock, and ours of the boot, then; or 0 */
+	uint64_t base_ms, base_up_ms; /* Unix time by the mirror, and our uptime then; or 0 */
 	char error[256];
 };
 

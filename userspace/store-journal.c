@@ -426,10 +426,6 @@ int hg_store_apply(struct hg_store *s, const struct hg_wire_response *r,
 			 (unsigned long long)r->device_cursor, (unsigned long long)c.change_seq);
 		return -ESTALE;
 	}
-	if (r->time_ms) {
-		s->mirror_ms = r->time_ms;
-		s->mirror_up_ms = clock_ms(CLOCK_BOOTTIME);
-	}
 	if (!nothing_new(s, r, n_told)) {
 		ret = hg_db_begin(s);
 		if (ret)

@@ -63,14 +63,26 @@ enum hg_merge hg_db_rule(struct hg_store *s, struct hg_slice name)
 	return s->rule(s->rule_ctx, text);
 }
 
-uint64_t hg_db_clock(const struct hg_store *s, uint64_t now_ms)
+static uint64_t uptime_ms(void)
 {
 	struct timespec up;
 
-	if (!s->mirror_ms)
-		return now_ms;
 	clock_gettime(CLOCK_BOOTTIME, &up);
-	return s->mirror_ms + up.tv_sec * UINT64_C(1000) + up.tv_nsec / 1000000 - s->mirror_up_ms;
+	return up.tv_sec * UINT64_C(1000) + up.tv_nsec / 1000000;
+}
+
+void hg_store_clock(struct hg_store *s, uint64_t mirror_ms, uint64_t sent_ms, uint64_t now_ms)
+{
+	/* It cannot have gone further than the answer took; within that, ours may be right. */
+	uint64_t most = mirror_ms + (now_ms > sent_ms ? now_ms - sent_ms : 0);
+
+	s->base_ms = now_ms < mirror_ms ? mirror_ms : now_ms > most ? most : now_ms;
+	s->base_up_ms = uptime_ms();
+}
+
+uint64_t hg_db_clock(const struct hg_store *s, uint64_t now_ms)
+{
+	return s->base_ms ? s->base_ms + uptime_ms() - s->base_up_ms : now_ms;
 }
 
 /* -EINVAL if it is not an integer that a contribution may be. */

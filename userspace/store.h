@@ -114,6 +114,12 @@ typedef int (*hg_property_visit)(void *ctx, const struct hg_property *p);
 int hg_store_get(struct hg_store *s, struct hg_slice name, hg_property_visit visit, void *ctx);
 /* All whose name sorts after `after` (empty: from the first), by name. */
 int hg_store_list(struct hg_store *s, struct hg_slice after, hg_property_visit visit, void *ctx);
+/*
+ * The mirror's clock stood at mirror_ms at some time while ours went from sent_ms to now_ms (Unix
+ * time in ms). From now on writes of HG_MERGE_NEWEST are timed by it, until the process ends.
+ */
+void hg_store_clock(struct hg_store *s, uint64_t mirror_ms, uint64_t sent_ms, uint64_t now_ms);
+
 /* Changes of ours above `after`, by number, removals among them; of counters our contribution. */
 int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit, void *ctx);
 

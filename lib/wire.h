@@ -131,6 +131,7 @@ struct hg_wire_report {
 
 #define HG_REQUEST_FULL 1u /* device wants every mirror-owned property again (store lost) */
 #define HG_REQUEST_KEY 2u  /* device wants a pre-shared key */
+#define HG_REQUEST_MORE 4u /* device has changes that this request does not bring */
 
 /* A key handed out for later handshakes; identity.len == 0: none. lib/psk.h makes them. */
 struct hg_wire_psk {

@@ -7,10 +7,15 @@
 #include <stddef.h>
 #include <event2/http.h>
 
-#define HG_API_PARAMS_MAX 6
+#define HG_API_PARAMS_MAX 7
 #define HG_API_SEGMENTS 5 /* things/UID/actions/NAME/ID */
 
-enum hg_api_body { HG_API_NO_BODY, HG_API_BODY, HG_API_BODY_IF_ANY };
+enum hg_api_body {
+	HG_API_NO_BODY,
+	HG_API_BODY,
+	HG_API_BODY_IF_ANY,
+	HG_API_LARGE_BODY, /* a value up to [sync] object_max */
+};
 
 /* Where a parameter of the SQL function comes from. */
 enum hg_api_from {
@@ -21,6 +26,7 @@ enum hg_api_from {
 	HG_FROM_NAME,
 	HG_FROM_ID,
 	HG_FROM_BODY,
+	HG_FROM_CBOR, /* of the body, in bytea's text, if a command cannot carry it */
 	HG_FROM_IF_MATCH,
 	HG_FROM_AFTER,
 	HG_FROM_LIMIT,

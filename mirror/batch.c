@@ -19,8 +19,9 @@
  * keeps the database busy meanwhile; more would only make all of them smaller.
  */
 #define BATCHES_MAX 2
-#define TICK_MS 100 /* how finely deadlines are kept */
-#define HELD_MS 10  /* applications hold rows for a statement or two */
+#define TICK_MS 100	     /* how finely deadlines are kept */
+#define HELD_MS 10	     /* applications hold rows for a statement or two */
+#define LARGE_MAX (32 << 20) /* bytes of large values that are put together at once, or one value */
 
 struct ask {
 	TAILQ_ENTRY(ask) entry;
@@ -30,6 +31,8 @@ struct ask {
 	struct timespec accepted;
 	uint64_t deadline_ms;
 	struct hg_exchange_params params;
+	size_t large;		 /* of LARGE_MAX */
+	struct hg_slice message; /* until what is held of a large value is here */
 };
 
 TAILQ_HEAD(ask_list, ask);
@@ -45,7 +48,7 @@ struct hg_batcher {
 	struct event *kick, *tick, *retry;
 	struct hg_batch_options o;
 	struct ask_list waiting, held, alone;
-	size_t n_waiting, n_busy;
+	size_t n_waiting, n_busy, large;
 	unsigned int n_batches, n_alone; /* under way */
 	struct hg_exchange_arrays arrays;
 };
@@ -66,8 +69,10 @@ static uint64_t now_ms(void)
 static void ask_end(struct ask *a, const struct hg_answer *answer)
 {
 	a->batcher->n_busy--;
+	a->batcher->large -= a->large;
 	a->done(a->ctx, answer);
 	hg_exchange_params_free(&a->params);
+	free((void *)a->message.ptr);
 	free(a);
 }
 
@@ -233,7 +238,9 @@ static bool send_alone(struct hg_batcher *b, struct ask_list *list)
 	struct ask *a = TAILQ_FIRST(list);
 
 	ask_set_age(a, now_ms());
-	if (hg_pg_query(b->pg, HG_EXCHANGE_SQL, HG_EXCHANGE_PARAMS, a->params.values, on_alone, a))
+	if (hg_pg_query(b->pg, a->params.alone ? HG_EXCHANGE_LARGE_SQL : HG_EXCHANGE_SQL,
+			a->params.alone ? HG_EXCHANGE_LARGE_PARAMS : HG_EXCHANGE_PARAMS,
+			a->params.values, on_alone, a))
 		return false;
 	TAILQ_REMOVE(list, a, entry);
 	b->n_alone++;
@@ -296,30 +303,92 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	on_kick(-1, 0, b);
 }
 
-int hg_batch_ask(struct hg_batcher *b, const struct hg_wire_request *r,
+/* before: see hg_large_split(). */
+static int ask_params(struct ask *a, struct hg_wire_request *r, const PGresult *before)
+{
+	struct hg_large large;
+	int ret = hg_large_split(r, before, a->batcher->o.object_max, &large);
+
+	if (!ret)
+		ret = hg_exchange_params(r, &large, &a->params);
+	hg_large_free(&large);
+	return ret;
+}
+
+/* What is held of a large value that ends with this request. */
+static void on_before(void *ctx, const PGresult *res, const char *error)
+{
+	static _Thread_local struct hg_wire_room room; /* large, and done with on return */
+	struct ask *a = ctx;
+	struct hg_wire_request r;
+	size_t at;
+
+	if (error)
+		ask_fail(a, NULL, error, false);
+	else if (hg_wire_get_request(a->message, &room, &r, &at) || ask_params(a, &r, res))
+		ask_fail(a, NULL, "out of memory", false);
+	else
+		ask_alone(a);
+}
+
+static int ask_before(struct ask *a, struct hg_slice message, const struct hg_large_params *p)
+{
+	uint8_t *copy = malloc(message.len);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, message.ptr, message.len);
+	a->message = hg_slice_of(copy, message.len);
+	return hg_pg_query(a->batcher->pg, HG_LARGE_SQL, HG_LARGE_PARAMS, p->values, on_before, a);
+}
+
+static void ask_wait(struct ask *a)
+{
+	struct hg_batcher *b = a->batcher;
+
+	if (a->params.alone) {
+		ask_alone(a);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&b->waiting, a, entry);
+	b->n_waiting++;
+	event_active(b->kick, 0, 0);
+}
+
+int hg_batch_ask(struct hg_batcher *b, struct hg_slice message, struct hg_wire_request *r,
 		 const struct timespec *accepted, hg_batch_done done, void *ctx)
 {
+	struct hg_large_params before;
+	size_t large = hg_large_size(r);
 	struct ask *a;
+	int ret;
 
-	if (b->n_busy >= b->o.queue_max)
+	if (b->n_busy >= b->o.queue_max || (large && b->large && b->large + large > LARGE_MAX))
 		return -EAGAIN;
-	a = malloc(sizeof(*a));
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
-	if (hg_exchange_params(r, &a->params)) {
-		hg_exchange_params_free(&a->params);
-		free(a);
-		return -ENOMEM;
-	}
 	a->batcher = b;
 	a->done = done;
 	a->ctx = ctx;
 	a->accepted = *accepted;
 	a->deadline_ms = now_ms() + b->o.timeout_ms;
-	TAILQ_INSERT_TAIL(&b->waiting, a, entry);
-	b->n_waiting++;
+	a->large = large;
+	if (hg_large_before(r, &before)) {
+		ret = ask_before(a, message, &before);
+	} else {
+		ret = ask_params(a, r, NULL);
+		if (!ret)
+			ask_wait(a);
+	}
+	if (ret) {
+		hg_exchange_params_free(&a->params);
+		free((void *)a->message.ptr);
+		free(a);
+		return ret;
+	}
+	b->large += large;
 	b->n_busy++;
-	event_active(b->kick, 0, 0);
 	return 0;
 }
 

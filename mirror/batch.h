@@ -30,6 +30,7 @@ struct hg_batch_options {
 	unsigned int connections; /* of the pool */
 	unsigned int queue_max;	  /* requests waiting or under way */
 	unsigned int timeout_ms;  /* how long one waits for its turn */
+	uint64_t object_max;	  /* bytes of a value */
 };
 
 /* NULL when out of memory. */
@@ -40,11 +41,12 @@ struct hg_batcher *hg_batcher_new(struct event_base *base, struct hg_pg *pg,
 void hg_batcher_free(struct hg_batcher *b);
 
 /*
- * Queues one request, of which everything is copied; two of one device must not be under way at
- * once. accepted (CLOCK_MONOTONIC): when its connection was. `done` is called once, never from
- * within. Returns 0, -EAGAIN when queue_max is reached, -ENOMEM.
+ * Queues one request: r, which was decoded from `message` and is changed. Everything is copied; two
+ * of one device must not be under way at once. accepted (CLOCK_MONOTONIC): when its connection was.
+ * `done` is called once, never from within. Returns 0, -EAGAIN when queue_max is reached or too
+ * many large values are being put together, -ENOMEM.
  */
-int hg_batch_ask(struct hg_batcher *b, const struct hg_wire_request *r,
+int hg_batch_ask(struct hg_batcher *b, struct hg_slice message, struct hg_wire_request *r,
 		 const struct timespec *accepted, hg_batch_done done, void *ctx);
 
 /* Requests waiting or under way. */

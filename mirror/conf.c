@@ -5,6 +5,8 @@
  */
 #include "conf.h"
 
+#include "../lib/wire.h"
+
 #define CONF HG_SYSCONFDIR "/heliograph"
 #define MINUTE_MS UINT64_C(60000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
@@ -54,6 +56,8 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 		 "event loops; 0: one per processor, if [database] connections has two for each") },
 	{ NUMBER(sync, batch, UINT, "256", 1, 1024,
 		 "devices' requests committed together at most; 1: each by itself") },
+	{ NUMBER(sync, object_max, SIZE, "1M", HG_WIRE_VALUE_MAX, HG_WIRE_OBJECT_MAX,
+		 "of a property's value or a command's output, as CBOR") },
 	{ NUMBER(sync, handshake_timeout, DURATION, "10s", 100, 10 * MINUTE_MS,
 		 "of a TLS handshake") },
 	{ NUMBER(sync, idle_timeout, DURATION, "30s", 100, 60 * MINUTE_MS,
@@ -70,7 +74,7 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 	{ ROW(http, public_url, STRING), .fallback = "", .min = 1, .max = 255,
 	  .help = "URL by which applications reach it; absent: as they said in Host" },
 	{ NUMBER(http, connections, UINT, "1000", 1, 1000000, "applications connected at once") },
-	{ NUMBER(http, body_max, SIZE, "64K", 1024, 1 << 20, "of a request") },
+	{ NUMBER(http, body_max, SIZE, "64K", 1024, 64 << 20, "of a request") },
 	{ NUMBER(http, request_timeout, DURATION, "20s", 100, 10 * MINUTE_MS,
 		 "from the first to the last byte of a request") },
 

@@ -24,6 +24,7 @@ enum column {
 	COL_INTERVAL,
 	COL_CHANGES,
 	COL_COMMANDS,
+	COL_PARTIAL,
 	COLUMNS
 };
 
@@ -118,19 +119,6 @@ static json_t *json_of(const char *text)
 	return value;
 }
 
-/* bytea's hexadecimal form. */
-static void put_hex(struct hg_slice in, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	out = stpcpy(out, "\\x");
-	for (size_t i = 0; i < in.len; i++) {
-		*out++ = digits[in.ptr[i] >> 4];
-		*out++ = digits[in.ptr[i] & 15];
-	}
-	*out = '\0';
-}
-
 static json_t *text_of(struct hg_slice s)
 {
 	return json_stringn((const char *)s.ptr, s.len);
@@ -142,12 +130,22 @@ static int set_value(json_t *obj, const char *key, struct hg_slice value)
 	return value.len ? json_object_set_new(obj, key, hg_json_from_cbor(value)) : 0;
 }
 
-static json_t *change_json(const struct hg_wire_change *c)
+/* What comes whole by the wire's rules needs no size. */
+static int set_size(json_t *obj, struct hg_slice value)
+{
+	return value.len > HG_WIRE_VALUE_MAX
+		       ? json_object_set_new(obj, "size", json_integer((json_int_t)value.len))
+		       : 0;
+}
+
+/* bad: why it is none; NULL: it is one. */
+static json_t *change_json(const struct hg_wire_change *c, const char *bad)
 {
 	json_t *o = json_pack("{s:I, s:o, s:I}", "seq", (json_int_t)c->seq, "name",
 			      text_of(c->name), "time", (json_int_t)c->time_ms);
 
-	if (o && set_value(o, "value", c->value)) {
+	if (o && (set_value(o, "value", c->value) || set_size(o, c->value) ||
+		  (bad && json_object_set_new(o, "bad", json_string(bad))))) {
 		json_decref(o);
 		return NULL;
 	}
@@ -160,20 +158,21 @@ static json_t *report_json(const struct hg_wire_report *r)
 			      hg_command_state_name(r->state), "exit", (int)r->exit_status,
 			      "detail", text_of(r->detail));
 
-	if (o && set_value(o, "output", r->output)) {
+	if (o && (set_value(o, "output", r->output) || set_size(o, r->output))) {
 		json_decref(o);
 		return NULL;
 	}
 	return o;
 }
 
-static char *changes_text(const struct hg_wire_request *r)
+static char *changes_text(const struct hg_wire_request *r, const char *bad)
 {
 	json_t *array = json_array();
 	char *text = NULL;
 
 	for (size_t i = 0; array && i < r->n_changes; i++)
-		if (json_array_append_new(array, change_json(&r->changes[i])))
+		if (json_array_append_new(array, change_json(&r->changes[i],
+							     i + 1 == r->n_changes ? bad : NULL)))
 			goto out;
 	text = array ? hg_json_text(array) : NULL;
 out:
@@ -195,16 +194,27 @@ out:
 	return text;
 }
 
-int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p)
+/* A copy, or NULL of NULL. Sets *lost when out of memory. */
+static char *copy(const char *text, bool *lost)
+{
+	char *out = text ? strdup(text) : NULL;
+
+	*lost |= text && !out;
+	return out;
+}
+
+int hg_exchange_params(const struct hg_wire_request *r, const struct hg_large *large,
+		       struct hg_exchange_params *p)
 {
 	const uint64_t numbers[] = { r->session, r->round, r->flags, r->mirror_cursor,
 				     r->command_cursor };
 	static const int places[] = { 2, 3, 4, 6, 7 };
+	bool lost = false;
 
 	memset(p, 0, sizeof(*p));
 	snprintf(p->uid, sizeof(p->uid), "%.*s", (int)r->uid.len, (const char *)r->uid.ptr);
-	put_hex(r->epoch, p->epoch);
-	put_hex(r->mirror_epoch, p->mirror_epoch);
+	hg_large_hex(r->epoch, p->epoch);
+	hg_large_hex(r->mirror_epoch, p->mirror_epoch);
 	p->values[0] = p->uid;
 	p->values[1] = p->epoch;
 	p->values[5] = p->mirror_epoch;
@@ -212,12 +222,15 @@ int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_param
 		snprintf(p->numbers[i], sizeof(p->numbers[i]), "%" PRIu64, numbers[i]);
 		p->values[places[i]] = p->numbers[i];
 	}
-	p->changes = r->n_changes ? changes_text(r) : NULL;
+	p->changes = r->n_changes ? changes_text(r, large->bad) : NULL;
 	p->reports = r->n_reports ? reports_text(r) : NULL;
 	p->values[8] = p->changes ? p->changes : "[]";
 	p->values[9] = p->reports ? p->reports : "[]";
+	p->values[11] = p->held = copy(large->held, &lost);
+	p->values[12] = p->parts = copy(large->parts, &lost);
+	p->alone = large->alone;
 	hg_exchange_set_age(p, 0);
-	return !p->changes == !r->n_changes && !p->reports == !r->n_reports ? 0 : -ENOMEM;
+	return !lost && !p->changes == !r->n_changes && !p->reports == !r->n_reports ? 0 : -ENOMEM;
 }
 
 void hg_exchange_set_age(struct hg_exchange_params *p, uint32_t age_ms)
@@ -230,7 +243,9 @@ void hg_exchange_params_free(struct hg_exchange_params *p)
 {
 	free(p->changes);
 	free(p->reports);
-	p->changes = p->reports = NULL;
+	free(p->held);
+	free(p->parts);
+	p->changes = p->reports = p->held = p->parts = NULL;
 }
 
 /* Room for n more bytes, and NUL. Once memory is out all further calls do nothing. */
@@ -329,6 +344,24 @@ static uint64_t number_member(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
+/* A part of a value, if the change has one. */
+static int add_part(struct arena *a, const json_t *o, struct hg_wire_part *part)
+{
+	const char *hex = json_string_value(json_object_get(o, "part"));
+	size_t room = sizeof(a->bytes) - a->used;
+	long n;
+
+	if (!hex)
+		return 0;
+	n = strlen(hex) / 2 > room ? -EBADMSG : hg_large_unhex(hex, a->bytes + a->used, room);
+	if (n < 0)
+		return -EBADMSG;
+	*part = (struct hg_wire_part){ number_member(o, "total"), number_member(o, "offset"),
+				       hg_slice_of(a->bytes + a->used, n) };
+	a->used += n;
+	return 0;
+}
+
 static int take_changes(const json_t *array, struct arena *a, struct hg_wire_room *room,
 			struct hg_wire_response *r)
 {
@@ -343,7 +376,8 @@ static int take_changes(const json_t *array, struct arena *a, struct hg_wire_roo
 		*c = (struct hg_wire_change){ .seq = number_member(o, "seq"),
 					      .name = string_member(o, "name"),
 					      .time_ms = number_member(o, "time") };
-		if (add_value(a, json_object_get(o, "value"), &c->value))
+		if (add_value(a, json_object_get(o, "value"), &c->value) ||
+		    add_part(a, o, &c->part))
 			return -EBADMSG;
 	}
 	r->changes = room->changes;
@@ -389,23 +423,30 @@ static struct hg_slice detail_of(const char *s)
 	return hg_slice_of(s, n);
 }
 
-static int digit_of(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int take_epoch(const char *hex, uint8_t epoch[static HG_EPOCH_LEN], struct hg_slice *out)
 {
-	if (strlen(hex) != 2 + 2 * HG_EPOCH_LEN)
+	if (hg_large_unhex(hex, epoch, HG_EPOCH_LEN) != HG_EPOCH_LEN)
 		return -EBADMSG;
-	for (int i = 0; i < HG_EPOCH_LEN; i++) {
-		int high = digit_of(hex[2 + 2 * i]), low = digit_of(hex[3 + 2 * i]);
-
-		if (high < 0 || low < 0)
-			return -EBADMSG;
-		epoch[i] = (uint8_t)(high << 4 | low);
-	}
 	*out = hg_slice_of(epoch, HG_EPOCH_LEN);
+	return 0;
+}
+
+/* [[kind, seq, have], ...], or nothing. */
+static int take_partials(const json_t *array, struct hg_wire_room *room, struct hg_wire_response *r)
+{
+	json_t *one;
+	size_t i;
+
+	if (json_array_size(array) > HG_WIRE_PARTIALS_MAX)
+		return -EBADMSG;
+	json_array_foreach (array, i, one)
+		room->partials[i] = (struct hg_wire_partial){
+			(uint8_t)json_integer_value(json_array_get(one, 0)),
+			json_integer_value(json_array_get(one, 1)),
+			json_integer_value(json_array_get(one, 2))
+		};
+	r->partials = room->partials;
+	r->n_partials = json_array_size(array);
 	return 0;
 }
 
@@ -425,7 +466,7 @@ long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 	static _Thread_local struct arena arena;
 	uint8_t epoch[HG_EPOCH_LEN];
 	struct hg_wire_response r = { 0 };
-	json_t *changes, *commands;
+	json_t *changes, *commands, *partial;
 	long n = -EBADMSG;
 
 	if (row >= PQntuples(res) || PQnfields(res) < COLUMNS)
@@ -444,12 +485,15 @@ long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 	r.psk = *psk;
 	changes = json_of(PQgetvalue(res, row, COL_CHANGES));
 	commands = json_of(PQgetvalue(res, row, COL_COMMANDS));
+	partial = PQgetisnull(res, row, COL_PARTIAL) ? NULL
+						     : json_of(PQgetvalue(res, row, COL_PARTIAL));
 	if (!take_epoch(PQgetvalue(res, row, COL_MIRROR_EPOCH), epoch, &r.mirror_epoch) &&
 	    !take_changes(changes, &arena, &room, &r) &&
-	    !take_commands(commands, &arena, &room, &r))
+	    !take_commands(commands, &arena, &room, &r) && !take_partials(partial, &room, &r))
 		n = hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
 	json_decref(changes);
 	json_decref(commands);
+	json_decref(partial);
 	return n;
 }
 

@@ -8,22 +8,32 @@
 #include <libpq-fe.h>
 #include "../lib/tls.h"
 #include "../lib/wire.h"
+#include "large.h"
 
 #define HG_EXCHANGE_SQL "SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+/* The same with what hg_large_split() says: those go by themselves. */
+#define HG_EXCHANGE_LARGE_SQL                                                                      \
+	"SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+#define HG_EXCHANGE_LARGE_PARAMS 13
 /* The same of many: each parameter is an array; the last column is the place of the request. */
 #define HG_EXCHANGE_BATCH_SQL                                                                      \
 	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) b"
-#define HG_EXCHANGE_PARAMS 11 /* the age is the last */
+#define HG_EXCHANGE_PARAMS 11 /* the age is the last of these */
 
 struct hg_exchange_params {
-	const char *values[HG_EXCHANGE_PARAMS]; /* may point into this: it cannot be moved */
+	const char *values[HG_EXCHANGE_LARGE_PARAMS]; /* may point into this: it cannot be moved */
+	bool alone;				      /* all of them are wanted */
 	char uid[HG_UID_MAX + 1], epoch[2 * HG_EPOCH_LEN + 3], mirror_epoch[2 * HG_EPOCH_LEN + 3];
 	char numbers[5][24], age[12];
-	char *changes, *reports;
+	char *changes, *reports, *held, *parts;
 };
 
-/* Returns 0 or -ENOMEM; either way hg_exchange_params_free() is due. The age is 0. */
-int hg_exchange_params(const struct hg_wire_request *r, struct hg_exchange_params *p);
+/*
+ * large: of hg_large_split(). Everything is copied. Returns 0 or -ENOMEM; either way
+ * hg_exchange_params_free() is due. The age is 0.
+ */
+int hg_exchange_params(const struct hg_wire_request *r, const struct hg_large *large,
+		       struct hg_exchange_params *p);
 void hg_exchange_params_free(struct hg_exchange_params *p);
 
 /* age_ms: of the connection, when the statement is sent. */

@@ -33,6 +33,7 @@
 #include "../lib/wire.h"
 #include "api.h"
 #include "exchange.h"
+#include "large.h"
 #include "net.h"
 
 #define HEADERS_MAX 8192
@@ -316,7 +317,7 @@ static void on_answer(void *ctx, const PGresult *res, const char *error)
 
 struct ask {
 	char hash[67], url[300];
-	char *body;
+	char *body, *cbor; /* cbor: see HG_FROM_CBOR */
 	const char *after, *limit;
 	struct evkeyvalq query;
 	struct hg_api_path path;
@@ -367,16 +368,31 @@ static bool is_json_type(const char *type)
 }
 
 /* What the wire to the device cannot carry is refused here already. */
-static bool fits_wire(struct request *r, const json_t *value)
+static bool fits_wire(struct request *r, struct ask *a, const json_t *value)
 {
-	static uint8_t buf[VALUE_MAX];
-	long n = hg_cbor_from_json(value, buf, sizeof(buf));
+	bool large = r->route->body == HG_API_LARGE_BODY;
+	uint64_t max = large ? r->http->conf->sync.object_max : VALUE_MAX;
+	uint8_t *cbor = NULL;
+	long n = hg_cbor_from_json_new(value, max, &cbor);
+	char detail[96];
 
+	snprintf(detail, sizeof(detail), "values are at most %llu bytes here when encoded as CBOR",
+		 (unsigned long long)max);
 	if (n == -ENOSPC)
-		request_fail(r, 413, "values are at most 16256 bytes when encoded as CBOR");
+		request_fail(r, 413, detail);
+	else if (n == -ENOMEM)
+		request_fail(r, 503, "out of memory");
 	else if (n < 0)
 		request_fail(r, 422, "nested deeper than 16, or text that is not allowed");
-	return n >= 0;
+	if (n > VALUE_MAX) {
+		a->cbor = malloc(2 * (size_t)n + 3);
+		if (a->cbor)
+			hg_large_hex(hg_slice_of(cbor, (size_t)n), a->cbor);
+		else
+			request_fail(r, 503, "out of memory");
+	}
+	free(cbor);
+	return n >= 0 && (n <= VALUE_MAX || a->cbor);
 }
 
 static bool parse_body(struct request *r, struct ask *a, const char *text, size_t len)
@@ -392,7 +408,7 @@ static bool parse_body(struct request *r, struct ask *a, const char *text, size_
 		request_fail(r, 400, detail);
 		return false;
 	}
-	good = fits_wire(r, value);
+	good = fits_wire(r, a, value);
 	if (good) {
 		a->body = hg_json_text(value);
 		if (!a->body)
@@ -482,6 +498,8 @@ static const char *param(struct request *r, const struct ask *a, enum hg_api_fro
 		return a->path.segments[4];
 	case HG_FROM_BODY:
 		return a->body;
+	case HG_FROM_CBOR:
+		return a->cbor;
 	case HG_FROM_IF_MATCH:
 		return evhttp_find_header(evhttp_request_get_input_headers(r->req), "If-Match");
 	case HG_FROM_AFTER:
@@ -550,6 +568,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 	evhttp_clear_headers(&a.query);
 	hg_api_path_free(&a.path);
 	free(a.body);
+	free(a.cbor);
 }
 
 static void on_health(struct evhttp_request *req, void *arg)

@@ -299,7 +299,7 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 	}
 }
 
-static void session_ask(struct session *s, const struct hg_wire_request *r)
+static void session_ask(struct session *s, struct hg_slice in, struct hg_wire_request *r)
 {
 	struct hg_sync *sync = s->sync;
 
@@ -307,7 +307,7 @@ static void session_ask(struct session *s, const struct hg_wire_request *r)
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database is away", true);
 		return;
 	}
-	if (hg_batch_ask(sync->batcher, r, &s->accepted, on_answer, s->slot)) {
+	if (hg_batch_ask(sync->batcher, in, r, &s->accepted, on_answer, s->slot)) {
 		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
 		return;
 	}
@@ -340,7 +340,7 @@ static void session_request(struct session *s, struct hg_slice in)
 			session_peer(s));
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, "a cursor over 2^62", true);
 	} else {
-		session_ask(s, &r);
+		session_ask(s, in, &r);
 	}
 }
 
@@ -592,7 +592,8 @@ static int open_parts(struct hg_sync *sync)
 					    .connections = hg_pg_connections(sync->pg),
 					    .queue_max =
 						    (unsigned int)conf->database.queue / loops + 1,
-					    .timeout_ms = (unsigned int)conf->database.timeout };
+					    .timeout_ms = (unsigned int)conf->database.timeout,
+					    .object_max = conf->sync.object_max };
 	const struct hg_admit_options a = { .fd = sync->shared->listener,
 					    .open = &sync->shared->open,
 					    .open_max = conf->sync.connections,

@@ -111,13 +111,13 @@ static int take_large(struct hg_session_message *m, const struct hg_property *p)
 					 .name = keep(m, p->name),
 					 .time_ms = p->time_ms };
 
-	m->cut = true;
+	m->cut = m->more = true;
 	if (!m->heard || !change.name.ptr || m->request.n_changes == HG_WIRE_CHANGES_MAX ||
 	    !take_part(m, HG_WIRE_CHANGE, p->seq, p->value, HG_WIRE_BUDGET, &change.part))
 		return 1;
 	m->spent += hg_wire_change_size(&change);
 	m->changes[m->request.n_changes++] = change;
-	m->cut = !hg_wire_part_ends(&change.part);
+	m->cut = m->more = !hg_wire_part_ends(&change.part);
 	return 1;
 }
 
@@ -139,7 +139,7 @@ static int take_change(void *ctx, const struct hg_property *p)
 	size = hg_wire_change_size(&change);
 	if (!change.name.ptr || !change.value.ptr || r->n_changes == HG_WIRE_CHANGES_MAX ||
 	    m->spent + size > HG_WIRE_BUDGET) {
-		m->cut = true;
+		m->cut = m->more = true;
 		return 1;
 	}
 	m->spent += size;
@@ -170,6 +170,7 @@ int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint
 		.reports = m->reports,
 		.partials = &m->partial,
 	};
+	m->more = false;
 	ret = hg_store_partial(agent->store, &m->partial);
 	m->request.n_partials = ret == 1;
 	if (ret >= 0)
@@ -181,6 +182,8 @@ int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint
 	}
 	if (!ret)
 		ret = hg_store_changes(agent->store, c->change_acked, take_change, m);
+	if (m->more)
+		m->request.flags |= HG_REQUEST_MORE;
 	return ret;
 }
 

@@ -7,7 +7,7 @@ from pgworld import equal, ok, done, wait_for
 from syncclient import DONE, Device
 from world import MODEL, World
 
-w = World("http.request_timeout = 1500ms\nhttp.connections = 30\nhttp.body_max = 64K\ndatabase.timeout = 2s")
+w = World("http.request_timeout = 1500ms\nhttp.connections = 30\nhttp.body_max = 64K\nsync.object_max = 16K\ndatabase.timeout = 2s")
 w.model(dict(MODEL, **{"hg:model": "plain", "actions": {}}))
 w.device("a1"), w.device("a2"), w.device("b1", "plain")
 everything = w.token("everything", "--right", "read", "--right", "write", "--right", "invoke")

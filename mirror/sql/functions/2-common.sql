@@ -16,6 +16,21 @@ LANGUAGE sql AS $$
 	SELECT p_device, n.event_seq, p_kind, p_name, p_data FROM n
 $$;
 
+-- A property's new value, or only how long it is as text: the outbox keeps no copies of large ones.
+CREATE FUNCTION outbox_property(p_device text, p_name text, p_value jsonb) RETURNS void
+LANGUAGE sql AS $$
+	SELECT CASE WHEN octet_length(p_value::text) > 32768
+		THEN outbox_add(p_device, 'large', p_name, jsonb_build_object('length', octet_length(p_value::text)))
+		ELSE outbox_add(p_device, 'property', p_name, p_value) END
+$$;
+
+-- What the audit keeps of a value.
+CREATE FUNCTION audit_value(p_value jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN octet_length(p_value::text) > 32768 THEN jsonb_build_object('length', octet_length(p_value::text))
+		ELSE jsonb_build_object('value', p_value) END
+$$;
+
 CREATE FUNCTION audit_add(p_device text, p_who text, p_what text, p_name text, p_data jsonb) RETURNS void
 LANGUAGE sql AS $$
 	WITH n AS (UPDATE device_sync SET audit_seq = audit_seq + 1 WHERE device_id = p_device COLLATE "default"

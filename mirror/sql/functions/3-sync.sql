@@ -4,7 +4,7 @@
 
 CREATE TYPE sync_reply AS (
 	status integer, detail text, mirror_epoch bytea, flags integer, device_cursor bigint,
-	time_ms bigint, interval_ms integer, changes jsonb, commands jsonb
+	time_ms bigint, interval_ms integer, changes jsonb, commands jsonb, partial jsonb
 );
 
 -- Judges epoch, session and round. Returns 0 (go on), 5 (quarantined now) or 6 (too late: superseded).
@@ -89,6 +89,7 @@ BEGIN
 		cursor := (c->>'seq')::bigint;
 		SELECT * INTO def FROM model_property WHERE model = p_model AND name = c->>'name';
 		why := change_problem(def, c);
+		why := coalesce(why, large_problem(p_device, def.name, (c->>'size')::bigint));
 		IF def.owner = 'newest' THEN
 			why := merge_newest(p_device, def.name, c, p_seen, why);
 			CONTINUE WHEN why IS NULL;
@@ -108,7 +109,7 @@ BEGIN
 		VALUES (p_device, def.name, 'device', c->'value', cursor, (c->>'time')::bigint)
 		ON CONFLICT (device_id, name) DO UPDATE SET value = excluded.value, seq = excluded.seq,
 			made_ms = excluded.made_ms, changed_at = now(), version = p.version + 1;
-		PERFORM outbox_add(p_device, 'property', def.name, c->'value');
+		PERFORM outbox_property(p_device, def.name, c->'value');
 	END LOOP;
 END $$;
 
@@ -118,7 +119,12 @@ DECLARE
 	r record;
 BEGIN
 	FOR r IN SELECT * FROM jsonb_to_recordset(p_reports)
-			AS x(seq bigint, state text, exit integer, output jsonb, detail text) LOOP
+			AS x(seq bigint, state text, exit integer, output jsonb, detail text, size bigint) LOOP
+		IF r.size + outputs_size(p_device) > large_max() THEN
+			r.output := NULL;
+			r.detail := format('its output of %s bytes was not kept: the outputs of this device take more than %s',
+					   r.size, large_max());
+		END IF;
 		UPDATE command SET state = r.state, exit_status = r.exit, output = r.output,
 			detail = nullif(r.detail, ''),
 			ended_at = CASE WHEN command_rank(r.state) = 4 THEN now() END
@@ -129,24 +135,39 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- The part of a mirror's large value that a device is to have next. p_held: [seq, have] as it said, or NULL.
+CREATE FUNCTION part_give(p_device text, p_name text, p_seq bigint, p_held jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('seq', p_seq, 'name', p_name, 'time', l.made_ms, 'total', length(l.bytes), 'offset', o.at,
+				  'part', '\x' || encode(substring(l.bytes FROM o.at + 1 FOR 98304), 'hex'))
+	FROM large_value l, LATERAL (SELECT CASE WHEN (p_held->>0)::bigint = p_seq AND (p_held->>1)::bigint < length(l.bytes)
+					    THEN (p_held->>1)::integer ELSE 0 END AS at) o
+	WHERE l.device_id = p_device AND l.name = p_name
+$$;
+
 -- Mirror-owned properties above the cursor, as many as fit; always at least one if there is one.
-CREATE FUNCTION sync_give_changes(p_device text, p_cursor bigint, OUT changes jsonb, OUT more boolean)
+-- One that travels in parts goes alone; p_held: see part_give().
+CREATE FUNCTION sync_give_changes(p_device text, p_cursor bigint, p_held jsonb, OUT changes jsonb, OUT more boolean)
 LANGUAGE sql STABLE AS $$
 	WITH due AS MATERIALIZED (
-		SELECT seq, name, coalesce(to_jsonb(mine), value) AS value, made_ms FROM property
+		SELECT seq, name, coalesce(to_jsonb(mine), value) AS value, made_ms,
+			l.bytes IS NOT NULL AS large
+		FROM property LEFT JOIN large_value l USING (device_id, name, made_ms)
 		WHERE device_id = p_device AND owner = 'mirror' AND seq > p_cursor
 		ORDER BY seq LIMIT 257
 	), summed AS (
 		SELECT *, row_number() OVER w AS n,
-			sum(60 + octet_length(coalesce(value::text, ''))) OVER w AS bytes
+			sum(60 + CASE WHEN large THEN 0 ELSE octet_length(coalesce(value::text, '')) END) OVER w AS bytes,
+			bool_or(large) OVER w AS behind -- one that travels in parts, or it is one
 		FROM due WINDOW w AS (ORDER BY seq)
 	)
 	-- A number grows by at most 9/5 from jsonb's text to CBOR, and 60 * 9/5 cover name, number and time:
 	-- 64 KiB of text stay below 120 KiB, and with as much for commands below the 256 KiB of a message.
-	SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('seq', seq, 'name', name, 'time', made_ms))
+	SELECT coalesce((SELECT jsonb_build_array(part_give(p_device, name, seq, p_held)) FROM summed WHERE n = 1 AND large),
+		jsonb_agg(jsonb_strip_nulls(jsonb_build_object('seq', seq, 'name', name, 'time', made_ms))
 			|| CASE WHEN value IS NULL THEN '{}' ELSE jsonb_build_object('value', value) END
-			ORDER BY seq) FILTER (WHERE n = 1 OR (n <= 256 AND bytes <= 65536)), '[]'),
-		coalesce(bool_or(n > 1 AND (n > 256 OR bytes > 65536)), false)
+			ORDER BY seq) FILTER (WHERE NOT behind AND (n = 1 OR (n <= 256 AND bytes <= 65536))), '[]'),
+		coalesce(bool_or(behind OR (n > 1 AND (n > 256 OR bytes > 65536))), false)
 	FROM summed
 $$;
 
@@ -282,15 +303,18 @@ END $$;
 CREATE FUNCTION sync_refuse(p_status integer, p_detail text, p_interval_ms integer DEFAULT 0) RETURNS sync_reply
 LANGUAGE sql AS $$
 	SELECT (p_status, p_detail, ''::bytea, 0, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-		p_interval_ms, '[]', '[]')::sync_reply
+		p_interval_ms, '[]', '[]', NULL)::sync_reply
 $$;
 
--- One request. p_changes: [{seq, name, value or nothing, time, bad: why the value is none}];
--- p_reports: [{seq, state, exit, output or nothing, detail}]; p_age_ms: see sync_admit(). What is returned
+-- One request. p_changes: [{seq, name, value or nothing, time, bad: why the value is none,
+-- size: in bytes, if it is over 16 KiB}];
+-- p_reports: [{seq, state, exit, output or nothing, detail, size of that}]; p_age_ms: see sync_admit(); p_held,
+-- p_parts: see part_give() and partial_step(). What is returned
 -- may be said to the device once this transaction is committed, and not before.
 CREATE FUNCTION sync(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
 				p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
-				p_changes jsonb, p_reports jsonb, p_age_ms integer)
+				p_changes jsonb, p_reports jsonb, p_age_ms integer, p_held jsonb DEFAULT NULL,
+				p_parts jsonb DEFAULT NULL)
 RETURNS sync_reply
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -325,7 +349,8 @@ BEGIN
 	taken := sync_take_changes(p_device, d.model, p_changes, CASE WHEN b.mirror_lost THEN 0 ELSE p_mirror_cursor END,
 				   s.device_cursor);
 	-- In terms of this epoch it has no more to say: so it has said everything.
-	PERFORM sync_settle(p_device) WHERE s.unconfirmed AND p_changes = '[]' AND p_mirror_epoch = s.mirror_epoch;
+	PERFORM sync_settle(p_device) WHERE s.unconfirmed AND p_changes = '[]' AND p_mirror_epoch = s.mirror_epoch
+		AND p_flags & 4 = 0 AND NOT coalesce(p_parts @> '[{"kind": 0}]', false);
 	PERFORM sync_take_reports(p_device, p_reports) WHERE p_reports <> '[]';
 	PERFORM sync_command_cursor(s, p_command_cursor, b.mirror_lost);
 	IF b.mirror_lost THEN -- numbers of another epoch; the device says all again, from its first change on
@@ -333,7 +358,12 @@ BEGIN
 		p_mirror_cursor := 0;
 		p_command_cursor := 0;
 	END IF;
-	gc := sync_give_changes(p_device, CASE WHEN p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END);
+	IF s.partials OR p_parts IS NOT NULL THEN
+		reply.partial := partial_step(s, taken.cursor, p_reports,
+					      CASE WHEN b.mirror_lost THEN '[]' ELSE coalesce(p_parts, '[]') END);
+	END IF;
+	gc := sync_give_changes(p_device, CASE WHEN p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END,
+				CASE WHEN p_mirror_epoch = s.mirror_epoch THEN p_held END);
 	gk := sync_give_commands(p_device, d.model, p_command_cursor);
 	UPDATE device_sync SET mirror_epoch = s.mirror_epoch, device_epoch = p_epoch, session = p_session,
 		round = p_round, session_at = s.session_at, device_cursor = taken.cursor,

@@ -247,7 +247,7 @@ BEGIN
 		RETURN api_problem(412, 'Precondition Failed',
 				   'the property was written since; read it again and repeat');
 	END IF;
-	PERFORM audit_add(d.device_id, t.name, 'write', p_name, jsonb_build_object('value', p_value));
+	PERFORM audit_add(d.device_id, t.name, 'write', p_name, audit_value(p_value));
 	IF p.value = p_value THEN
 		RETURN (204, NULL, NULL, format('"%s"', p.version), NULL)::api_reply;
 	END IF;
@@ -258,17 +258,18 @@ BEGIN
 	ON CONFLICT (device_id, name) DO UPDATE SET owner = excluded.owner, value = excluded.value, seq = excluded.seq,
 		made_ms = excluded.made_ms, changed_at = now(), version = q.version + 1
 	RETURNING * INTO p;
-	PERFORM outbox_add(d.device_id, 'property', p_name, p_value);
+	PERFORM outbox_property(d.device_id, p_name, p_value);
 	RETURN (204, NULL, NULL, format('"%s"', p.version), NULL)::api_reply;
 END $$;
 
 CREATE FUNCTION api_property_put(p_hash bytea, p_url text, p_device text, p_name text, p_value jsonb,
-				 p_if_match text) RETURNS api_reply
+				 p_if_match text, p_cbor bytea DEFAULT NULL) RETURNS api_reply
 LANGUAGE plpgsql AS $$
 DECLARE
 	e record := api_enter(p_hash, p_device, 'write');
 	def model_property;
 	bad record;
+	reply api_reply;
 BEGIN
 	IF (e.problem).status IS NOT NULL THEN
 		RETURN e.problem;
@@ -284,10 +285,20 @@ BEGIN
 		RETURN api_invalid(bad.pointer, bad.problem);
 	ELSIF def.owner = 'counter' THEN
 		RETURN counter_set(e.t, e.d, def, p_value, p_if_match);
+	ELSIF def.owner = 'device' AND p_cbor IS NOT NULL THEN
+		RETURN api_problem(413, 'Content Too Large', 'the device owns this property: it is set by a command, whose '
+			'input takes at most 16256 bytes as CBOR');
 	ELSIF def.owner = 'device' THEN
 		RETURN property_wish(e.t, e.d, p_url, p_name, p_value);
 	END IF;
-	RETURN property_store(e.t, e.d, p_name, p_value, p_if_match);
+	IF large_problem(p_device, p_name, length(p_cbor)) IS NOT NULL THEN
+		RETURN api_problem(413, 'Content Too Large', large_problem(p_device, p_name, length(p_cbor)));
+	END IF;
+	reply := property_store(e.t, e.d, p_name, p_value, p_if_match);
+	IF reply.status = 204 THEN
+		PERFORM large_store(p_device, p_name, p_cbor);
+	END IF;
+	RETURN reply;
 END $$;
 
 -- p_input NULL: the request had no body.

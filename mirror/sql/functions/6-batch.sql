@@ -42,7 +42,7 @@ BEGIN
 			  AND s.device_epoch = q.epoch AND s.session > 0
 			  AND (q.session > s.session OR (q.session = s.session AND q.round > s.round))
 			-- what sync_begin() and all that takes leave as it is
-			  AND s.mirror_epoch = q.mirror_epoch AND NOT s.unconfirmed AND q.flags = 0
+			  AND s.mirror_epoch = q.mirror_epoch AND NOT s.unconfirmed AND NOT s.partials AND q.flags = 0
 			  AND q.changes = '[]' AND q.reports = '[]'
 			-- and nothing to give
 			  AND q.mirror_cursor <= s.mirror_seq AND q.command_cursor = s.command_cursor

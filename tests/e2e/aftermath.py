@@ -54,7 +54,8 @@ def clones(campaign):
     for d in both:
         if not d.alive():
             d.start()
-    heliograph = {"agent": device.heliograph, "copy": lambda *argv: run(f"{faultworld.BUILD}/heliograph", "-c", conf, *argv)}
+    heliograph = {"agent": device.heliograph,
+                  "copy": lambda *argv: run(f"{faultworld.BUILD}/heliograph", "-c", conf, *argv)}
     for who, ask in heliograph.items():
         seen[f"{who} refused"] = wait_for(20, lambda: "quarantined" in ask("sync", "now").stderr)
     campaign.work(1, [device])  # nothing of this may reach either before the release

@@ -26,7 +26,7 @@ import faults
 import faultworld
 from faultworld import DIR, SLOW, run, sql, wait_for
 
-ADDRESS, PROPERTIES, SETTABLE = "10.7.0.1", 12, 4
+ADDRESS, PROPERTIES, SETTABLE, SHARED = "10.7.0.1", 12, 4, 3
 REST_S = 3.0  # of a property whose write was not answered; longer than any statement may take (faults.t)
 OPEN = ("queued", "leased", "received", "executing")
 
@@ -102,20 +102,26 @@ class Device:
         self.campaign.stop.wait(rng.uniform(0, most))
 
     def write(self, side, rng, attempt):
-        name = f"{side[0]}{rng.randrange(PROPERTIES)}"
-        if self.resting.get(name, 0) > time.monotonic():
+        """To a property of this side, to one that both sides write, or to a counter."""
+        kind = rng.choices((side[0], "n", "c"), (8, 2, 1))[0]
+        name = f"{kind}{rng.randrange(PROPERTIES if kind == side[0] else SHARED)}"
+        if self.resting.get((side, name), 0) > time.monotonic():
             return
         entry = {"side": side, "name": name, "value": self.campaign.number(), "ack": None}
+        if kind == "n":
+            entry["both"] = True
+        elif kind == "c":
+            entry.update(value=rng.randint(1, 9), add=True)
         self.writes.append(entry)
-        entry["ack"] = attempt(name, entry["value"])
+        entry["ack"] = attempt(name, entry["value"], kind == "c")
         if entry["ack"] is None:
-            self.resting[name] = time.monotonic() + REST_S * SLOW
+            self.resting[side, name] = time.monotonic() + REST_S * SLOW
 
     def application_writes(self, rng):
         api = Api(self.campaign.token, rng)
         while not self.campaign.stop.is_set():
-            self.write("mirror", rng, lambda name, value: acknowledged(
-                api.request("PUT", f"/things/{self.uid}/properties/{name}", value)[0]))
+            self.write("mirror", rng, lambda name, value, add: acknowledged(
+                api.request("POST" if add else "PUT", f"/things/{self.uid}/properties/{name}", value)[0]))
             self.pause(rng, 0.1)
         api.close()
 
@@ -167,8 +173,8 @@ class Device:
                 self.write("device", rng, self.set)
             self.pause(rng, 0.1)
 
-    def set(self, name, value):
-        r = self.heliograph("property", "set", name, str(value))
+    def set(self, name, value, add):
+        r = self.heliograph("property", "add" if add else "set", name, str(value))
         if r.returncode and ("full" in r.stderr or "space" in r.stderr):
             return False
         return r.returncode == 0 or None
@@ -199,8 +205,9 @@ class Device:
         return json.loads(r.stdout) if r.returncode == 0 else None
 
     def both_sides(self):
-        rows = sql("mirror", "SELECT coalesce(json_object_agg(name, value), '{}') FROM heliograph.property"
-                             f" WHERE device_id = '{self.uid}' AND value IS NOT NULL")
+        status, values = Api(self.campaign.token, self.campaign.rng).request("GET", f"/things/{self.uid}/properties")
+        if status != 200:
+            raise RuntimeError(f"{self.uid}: the mirror answers {status}")
         listed = self.heliograph("property", "list", "--json")
         if listed.returncode:
             raise RuntimeError(listed.stderr)
@@ -208,7 +215,8 @@ class Device:
         commands = json.loads(sql("mirror", "SELECT coalesce(json_agg(json_build_object('seq', seq, 'id',"
                                             " coalesce((input->>'id')::int, (input->>'value')::int), 'state', state)),"
                                             f" '[]') FROM heliograph.command WHERE device_id = '{self.uid}'"))
-        return {"properties": json.loads(rows), "commands": commands}, {"properties": device}
+        values, device = ({name: v for name, v in held.items() if name[0] != "c" or v != 0} for held in (values, device))
+        return {"properties": values, "commands": commands}, {"properties": device}
 
     def quiet(self):
         self.heliograph("sync", "now")

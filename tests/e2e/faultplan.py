@@ -6,6 +6,7 @@ A step is {"t": seconds from the start, "kind", "on": what it befalls, "do": "be
 has}. Faults of different things overlap; of one thing they do not, but that a new one may begin when the old
 one ends. Whoever adds a kind gives it a line in ROUND and a method in faults.py.
 """
+import collections
 import heapq
 import random
 
@@ -35,15 +36,17 @@ MIRRORS = 2
 JUMPS = (3, 90, 3600, 40 * 86400, 3 * 365 * 86400)  # seconds, forwards and backwards
 
 
-def target(rng, kind, what, devices):
-    """Numbered from 1. Only the last device loses its store: the others' histories are to have no gap."""
+def target(rng, kind, what, devices, hits):
+    """Numbered from 1; one of those that this kind befell least often. Only the last device loses its store: the
+    others' histories are to have no gap."""
     if kind == "store lost":
         return f"{what}{devices}"
-    if what.endswith("mirror"):
-        return f"{what}{rng.randint(1, MIRRORS)}"
-    if what.endswith("agent") or what == "link":
-        return f"{what}{rng.randint(1, devices)}"
-    return what
+    if not what.endswith(("mirror", "agent", "link")):
+        return what
+    every = [f"{what}{n}" for n in range(1, 1 + (MIRRORS if what.endswith("mirror") else devices))]
+    on = rng.choice([x for x in every if hits[kind, x] == min(hits[kind, y] for y in every)])
+    hits[kind, on] += 1
+    return on
 
 
 def details(rng, kind, hold):
@@ -63,18 +66,20 @@ def schedule(seed, devices, without=()):
     """Yields steps in order of time. WITHOUT: kinds that this machine cannot do; they stay out, all else the same."""
     rng = random.Random(seed)
     t, free, ends, n = 0.5, {}, [], 0
+    hits = collections.Counter()
     while True:
         deck = [entry for entry in ROUND for _ in range(entry[1])]
         rng.shuffle(deck)
         for kind, _, what, (least, most) in deck:
-            on, hold = target(rng, kind, what, devices), round(rng.uniform(least, most), 3)
+            on, hold = target(rng, kind, what, devices, hits), round(rng.uniform(least, most), 3)
             begin = round(max(t + rng.uniform(0.05, GAP), free.get(on, 0)), 3)
             step = {"t": begin, "kind": kind, "on": on, "do": "begin", **details(rng, kind, hold)}
-            t, free[on] = begin, begin + hold
+            end = round(begin + hold, 3)
+            t, free[on] = begin, end
             while ends and ends[0][0] <= begin:
                 yield heapq.heappop(ends)[2]
             if kind in without:
                 continue
             yield step
             n += 1
-            heapq.heappush(ends, (begin + hold, n, {**step, "t": round(begin + hold, 3), "do": "end"}))
+            heapq.heappush(ends, (end, n, {**step, "t": end, "do": "end"}))

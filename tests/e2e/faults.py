@@ -7,6 +7,11 @@ import faultworld
 DIR = faultworld.DIR
 
 
+def name_of(kind):
+    """Of the method that does it."""
+    return f"{kind.split()[0]}_{kind.split()[-1]}"
+
+
 class Faults:
     """Takes the schedule's steps as their times come. A campaign gives the two that are done on its side:
     lost(n), a context in which device N's store is lost, and withdraw(), restore() of an application's right."""
@@ -17,8 +22,7 @@ class Faults:
     def step(self, step):
         kind, on, begin = step["kind"], step["on"], step["do"] == "begin"
         n = int(on[-1]) if on[-1].isdigit() else 0
-        act = getattr(self, kind.split()[0] + "_" + kind.split()[-1])
-        act(step, on, n, begin)
+        getattr(self, name_of(kind))(step, on, n, begin)
         self.done.append({**step, "at": round(time.monotonic() - self.began, 3)})
 
     def run(self, steps, enough):

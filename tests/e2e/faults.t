@@ -61,11 +61,13 @@ EOT
 pg_restart
 
 # Integers, so that the checker can tell values apart: m of the mirror, d of the device, s of the device and
-# written by command. Actions: as usual, repeatable, to be delivered and to be begun soon.
+# written by command, n of both, c counters. Actions: as usual, repeatable, to be delivered and to be begun soon.
 model_file=$tmp/model.json
 jq '.properties = ([range(12) | { ("m\(.)"): { type: "integer", "hg:owner": "mirror" },
 		("d\(.)"): { type: "integer", "hg:owner": "device", readOnly: true } }] | add)
 		+ ([range(4) | { ("s\(.)"): { type: "integer", "hg:owner": "device" } }] | add)
+		+ ([range(3) | { ("n\(.)"): { type: "integer", "hg:merge": "newest" },
+			("c\(.)"): { type: "integer", "hg:merge": "counter" } }] | add)
 	| .actions = ({ append: {}, again: { idempotent: true }, brief: { "hg:deliverWithin": 0.3 },
 		hasty: { "hg:executeWithin": 0.05 } } | map_values(. + { input: { type: "object" } }))
 	| del(."hg:interval")' "$HG_TOP/scripts/demo.d/model.json" >"$model_file"

@@ -11,6 +11,7 @@ FILE is one JSON object; "devices" in it has for each UID:
               but not after the next write of that name; values of one name are distinct.
               {"reset": true} among them: here the device lost its store; "forgotten": true: the mirror was put
               back to before this, so an acknowledgement of the mirror's side proves nothing
+              "both": true: both sides write it, and the newest wins; "add": true: the value is added to a counter
     commands  [{"id", "ack": true|false|null, "seq": number|null}]      asked for by the application; and, where
               they are so: "repeatable": true; "cancel": true (withdrawn, which was acknowledged; null: perhaps);
               "barred": true (asked for after the withdrawal of the right was acknowledged);
@@ -54,14 +55,64 @@ def check_writes(h, mirror, device):
         if w.get("reset"):
             allowed.update({key: [ABSENT] for key in allowed if key[0] == "device"})
             continue
+        if w.get("add") or w.get("both"):
+            continue
         key = w["side"], w["name"]
         before = allowed.setdefault(key, [ABSENT])
         if w["ack"] is not False:
-            sure = w["ack"] and not w.get("forgotten")
-            allowed[key] = [w["value"]] if sure else before + [w["value"]]
+            allowed[key] = [w["value"]] if sure(w) else before + [w["value"]]
             known[key].append(w["value"])
     for (side, name), values in allowed.items():
         yield from check_held(f"{side}-owned {name}", values, known[side, name], mirror, device)
+
+
+def sure(w):
+    return w["ack"] is True and not w.get("forgotten")
+
+
+def check_newest(h, mirror, device):
+    """The last acknowledged value of either side, or one of unknown fate after it. Which of the two sides' is
+    newer only their clocks could say. A lost store may take with it what the mirror has not heard yet."""
+    allowed, known = collections.defaultdict(dict), collections.defaultdict(list)
+    for w in h["writes"]:
+        if w.get("reset"):
+            for name, sides in allowed.items():
+                sides["device"] = known[name] + [ABSENT]
+        elif w.get("both") and w["ack"] is not False:
+            before = allowed[w["name"]].setdefault(w["side"], [ABSENT])
+            allowed[w["name"]][w["side"]] = [w["value"]] if sure(w) else before + [w["value"]]
+            known[w["name"]].append(w["value"])
+    for name, sides in allowed.items():
+        values = sum(sides.values(), [])
+        if not all(ABSENT in of_side for of_side in sides.values()):
+            values = [v for v in values if v is not ABSENT]
+        yield from check_held(f"newest of both {name}", values, known[name], mirror, device)
+
+
+def check_counters(h, mirror, device):
+    """What was acknowledged, and some of what is of unknown fate; what a device added before it lost its store is
+    of unknown fate."""
+    resets = [i for i, w in enumerate(h["writes"]) if w.get("reset")]
+    last_reset = max(resets, default=-1)
+    least, perhaps = collections.Counter(), collections.defaultdict(list)
+    for i, w in enumerate(h["writes"]):
+        if not w.get("add") or w["ack"] is False:
+            continue
+        if sure(w) and (w["side"] == "mirror" or i > last_reset):
+            least[w["name"]] += w["value"]
+        else:
+            perhaps[w["name"]].append(w["value"])
+    for name in sorted({*least, *perhaps}):
+        sums = 1  # bit n: n can be what those of unknown fate come to
+        for value in perhaps[name]:
+            sums |= sums << value
+        for side, held in (("mirror", mirror), ("device", device)):
+            value = held.get(name, 0)
+            if value < least[name] or not sums >> (value - least[name]) & 1:
+                yield (f"counter {name}: the {side} has {value}; acknowledged are {least[name]},"
+                       f" of unknown fate {perhaps[name]}")
+        if mirror.get(name, 0) != device.get(name, 0):
+            yield f"counter {name}: mirror has {mirror.get(name)}, device has {device.get(name)}"
 
 
 def check_sets(h, mirror, device):
@@ -142,6 +193,8 @@ def check_alarms(alarms):
 def check_device(h):
     mirror, device = h["mirror"]["properties"], h["device"]["properties"]
     yield from check_writes(h, mirror, device)
+    yield from check_newest(h, mirror, device)
+    yield from check_counters(h, mirror, device)
     yield from check_sets(h, mirror, device)
     written = {w["name"] for w in h["writes"] if "name" in w} | {a["set"][0] for a in h["commands"] if "set" in a}
     for name in sorted((set(mirror) | set(device)) - written):

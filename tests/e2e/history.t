@@ -19,6 +19,10 @@ import history  # noqa: E402
 TRUE = {
     "writes": [
         {"side": "mirror", "name": "m1", "value": 1, "ack": True},
+        {"side": "device", "name": "n2", "value": 45, "ack": True, "both": True},
+        {"side": "device", "name": "n2", "value": 46, "ack": True, "both": True},
+        {"side": "device", "name": "c2", "value": 2, "ack": True, "add": True},
+        {"side": "mirror", "name": "c2", "value": 3, "ack": True, "add": True},
         {"side": "mirror", "name": "m1", "value": 2, "ack": True},
         {"side": "mirror", "name": "m2", "value": 3, "ack": True},
         {"side": "mirror", "name": "m2", "value": 4, "ack": None},
@@ -34,6 +38,15 @@ TRUE = {
         {"side": "mirror", "name": "m4", "value": 30, "ack": True, "forgotten": True},
         {"side": "device", "name": "d4", "value": 32, "ack": True},
         {"side": "device", "name": "d4", "value": 33, "ack": True},
+        {"side": "device", "name": "n1", "value": 40, "ack": True, "both": True},
+        {"side": "mirror", "name": "n1", "value": 41, "ack": True, "both": True},
+        {"side": "mirror", "name": "n1", "value": 42, "ack": True, "both": True},
+        {"side": "device", "name": "n1", "value": 43, "ack": True, "both": True},
+        {"side": "mirror", "name": "n1", "value": 44, "ack": False, "both": True},
+        {"side": "device", "name": "c1", "value": 5, "ack": True, "add": True},
+        {"side": "mirror", "name": "c1", "value": 6, "ack": True, "add": True},
+        {"side": "mirror", "name": "c1", "value": 3, "ack": None, "add": True},
+        {"side": "device", "name": "c1", "value": 4, "ack": False, "add": True},
     ],
     "commands": [
         {"id": 1, "ack": True, "seq": 1},
@@ -51,7 +64,7 @@ TRUE = {
         {"id": 13, "ack": True, "seq": 10, "forgotten": True},
     ],
     "mirror": {
-        "properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33},
+        "properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33, "n1": 43, "n2": 46, "c1": 11, "c2": 5},
         "commands": [
             {"seq": 1, "id": 1, "state": "done"},
             {"seq": 2, "id": 2, "state": "unknown"},
@@ -64,7 +77,7 @@ TRUE = {
             {"seq": 9, "id": 11, "state": "unknown"},
         ],
     },
-    "device": {"properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33}},
+    "device": {"properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33, "n1": 43, "n2": 46, "c1": 11, "c2": 5}},
     "runs": [1, 3, 8, 8, 13],
     "alarms": {"sent": [1, 2], "stored": [1, 2, 3]},
 }
@@ -115,6 +128,10 @@ both(h, "m3", 6)
 both(h, "s1", 21)
 both(h, "d3", 11)
 both(h, "m4", 30)
+both(h, "n1", 42)
+both(h, "n2", 45)
+both(h, "c1", 14)
+both(h, "c2", 3)
 h["mirror"]["commands"][1]["state"] = "failed"
 ran(h, 2)
 found = judge(h)
@@ -174,6 +191,17 @@ falsified("a command run twice that the mirror forgot", "command 13: ran 2 times
 falsified("a change lost after the mirror was put back", "m4: acknowledged, but the",
           lambda h: h["writes"].append({"side": "mirror", "name": "m4", "value": 31, "ack": True}) or gone(h, "m4"))
 falsified("a device's change lost with the mirror's", "d4: the", lambda h: both(h, "d4", 32))
+falsified("of both sides' writes an older one of the mirror", "an older value", lambda h: both(h, "n1", 41))
+falsified("an older one of the device", "an older value", lambda h: both(h, "n1", 40))
+falsified("one that was refused", "nobody wrote with success", lambda h: both(h, "n1", 44))
+falsified("none of them", "n1: acknowledged, but the", lambda h: gone(h, "n1"))
+falsified("another at each side", "n1: mirror has 42, device has 43", lambda h: h["mirror"]["properties"].update(n1=42))
+falsified("an addition lost", "c1: the", lambda h: both(h, "c1", 6))
+falsified("an addition counted twice", "c1: the", lambda h: both(h, "c1", 17))
+falsified("an addition that was refused", "c1: the", lambda h: both(h, "c1", 15))
+falsified("a counter that is another at each side", "c1: mirror has 14, device has 11",
+          lambda h: h["mirror"]["properties"].update(c1=14))
+falsified("the mirror's addition lost with the device's store", "c2: the", lambda h: both(h, "c2", 2))
 falsified("an alarm lost", "alarm 2: acknowledged, and lost", lambda h: h["alarms"]["stored"].remove(2))
 falsified("an alarm stored twice", "alarm 2: stored 2 times", lambda h: h["alarms"]["stored"].append(2))
 ok(list(history.check({"devices": {}})), "refused: a history of no device")

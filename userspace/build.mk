@@ -27,7 +27,7 @@ learn-srcs := $(addprefix userspace/,learn.c learn-minutes.c learn-endpoints.c l
 capture-cmd-srcs := $(replay-srcs) $(learn-srcs) $(addprefix userspace/,cmd_profile_capture.c \
 	cmd_profile_test.c cmd_profile_learn.c cmd_profile_plot.c plot.c episodes.c labels.c)
 
-store-srcs := $(addprefix userspace/,store.c store-schema.c store-property.c \
+store-srcs := $(addprefix userspace/,store.c store-commit.c store-schema.c store-property.c \
 	store-merge.c store-journal.c store-part.c store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c interval.c credentials.c clock.c state-file.c handler.c command.c socket.c socket-ops.c \

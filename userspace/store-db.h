@@ -25,6 +25,9 @@ struct hg_store {
 	enum hg_merge (*rule)(void *ctx, const char *name);
 	void *rule_ctx;
 	uint64_t base_ms, base_up_ms; /* Unix time by the mirror, and our uptime then; or 0 */
+	bool ready;		      /* it is open */
+	bool doubt;		      /* the file may have what is not durable */
+	uint64_t starting;	      /* the command whose start was left in doubt */
 	char error[256];
 };
 
@@ -34,7 +37,7 @@ struct hg_store {
  */
 sqlite3_stmt *hg_db_stmt(struct hg_store *s, const char *sql);
 
-/* Runs a statement that returns no rows and resets it. */
+/* Runs a statement that returns no rows and resets it; outside a transaction, in one of its own. */
 int hg_db_run(struct hg_store *s, sqlite3_stmt *stmt);
 
 /* Steps: 1 for a row, 0 at the end, -errno. The caller resets it with sqlite3_reset(). */
@@ -53,9 +56,18 @@ int hg_db_exec(struct hg_store *s, const char *sql);
 int hg_db_check(struct hg_store *s, int *version);
 /* Brings a file of an older schema to the newest, step by step, each whole or not at all. */
 int hg_db_migrate(struct hg_store *s, int version);
+/* A durable write that changes nothing. Only of a file of the newest schema. */
+int hg_db_touch(struct hg_store *s);
+/* Reads the cursors from the file and, as it is opened, the counters. */
+int hg_db_load(struct hg_store *s);
+/* Before anything is told to the mirror: makes what is in the file durable, if that is in doubt. */
+int hg_db_settle(struct hg_store *s);
 
 int hg_db_begin(struct hg_store *s);
-/* Commits if ret is 0, else rolls back; in both cases nothing stays open. Returns the outcome. */
+/*
+ * Commits if ret is 0, else rolls back; in both cases nothing stays open. Returns the outcome. What
+ * was read from s->cursors before hg_db_begin() may have changed with it.
+ */
 int hg_db_end(struct hg_store *s, int ret);
 
 /* Writes a row as it is; `row` says whether there is one of that name. -EDQUOT for too many. */

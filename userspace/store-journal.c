@@ -83,8 +83,11 @@ int hg_store_journal(struct hg_store *s, unsigned int state, hg_journal_visit vi
 
 int hg_store_reports(struct hg_store *s, hg_journal_visit visit, void *ctx)
 {
-	return visit_entries(s, hg_db_stmt(s, COLUMNS "WHERE told <> state ORDER BY seq"), visit,
-			     ctx);
+	int ret = hg_db_settle(s);
+
+	return ret ? ret
+		   : visit_entries(s, hg_db_stmt(s, COLUMNS "WHERE told <> state ORDER BY seq"),
+				   visit, ctx);
 }
 
 int hg_store_reports_count(struct hg_store *s, size_t *n)
@@ -115,14 +118,16 @@ int hg_store_recover(struct hg_store *s, size_t *n)
 
 int hg_store_started(struct hg_store *s, uint64_t seq)
 {
-	sqlite3_stmt *stmt = hg_db_stmt(s,
-					"UPDATE command SET state = 3 WHERE seq = ? AND state = 2");
+	sqlite3_stmt *stmt = hg_db_stmt(s, "UPDATE command SET state = 3 WHERE seq = ?1 AND"
+					   " (state = 2 OR (state = 3 AND ?2))");
 	int ret;
 
 	if (!stmt)
 		return -EIO;
 	hg_db_bind_u64(stmt, 1, seq);
+	sqlite3_bind_int(stmt, 2, s->starting == seq);
 	ret = hg_db_run(s, stmt);
+	s->starting = ret && s->doubt ? seq : 0;
 	return ret ? ret : sqlite3_changes(s->db) ? 0 : -ESTALE;
 }
 
@@ -416,10 +421,13 @@ int hg_store_apply(struct hg_store *s, const struct hg_wire_response *r,
 		   const struct hg_store_told *told, size_t n_told,
 		   struct hg_store_applied *applied)
 {
-	struct hg_store_cursors c = s->cursors;
 	struct hg_store_applied a = { 0 };
-	int ret;
+	struct hg_store_cursors c;
+	int ret = hg_db_settle(s);
 
+	if (ret)
+		return ret;
+	c = s->cursors;
 	if (r->device_cursor > c.change_seq) {
 		snprintf(s->error, sizeof(s->error),
 			 "store: the mirror holds change %llu, the last made here is %llu",

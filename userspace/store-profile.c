@@ -57,8 +57,10 @@ int hg_store_profile(struct hg_store *s, const char *model, const char *firmware
 		     uint64_t *last)
 {
 	uint64_t had = 0;
-	int ret = find(s, model, firmware, &had);
+	int ret = hg_db_settle(s);
 
+	if (!ret)
+		ret = find(s, model, firmware, &had);
 	if (ret < 0)
 		return ret;
 	if (ret && serial < had) {

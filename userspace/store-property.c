@@ -144,13 +144,14 @@ static int set_one(struct hg_store *s, struct hg_property p)
 int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, uint64_t now_ms,
 		 size_t *changed)
 {
-	uint64_t seq = s->cursors.change_seq;
+	uint64_t before, seq;
 	sqlite3_stmt *stmt;
 	int ret;
 
 	ret = hg_db_begin(s);
 	if (ret)
 		return ret;
+	before = seq = s->cursors.change_seq;
 	for (size_t i = 0; i < n && ret >= 0; i++) {
 		struct hg_property p = list[i];
 
@@ -160,7 +161,7 @@ int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, u
 		ret = set_one(s, p);
 		seq += ret == 1;
 	}
-	if (ret >= 0 && seq != s->cursors.change_seq) {
+	if (ret >= 0 && seq != before) {
 		stmt = hg_db_stmt(s, "UPDATE state SET change_seq = ?");
 		if (stmt)
 			hg_db_bind_u64(stmt, 1, seq);
@@ -169,7 +170,7 @@ int hg_store_set(struct hg_store *s, const struct hg_property *list, size_t n, u
 	ret = hg_db_end(s, ret < 0 ? ret : 0);
 	if (ret)
 		return ret;
-	*changed = seq - s->cursors.change_seq;
+	*changed = seq - before;
 	s->cursors.change_seq = seq;
 	return 0;
 }
@@ -237,10 +238,10 @@ int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit
 {
 	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT name, owner, value, seq, time_ms FROM property"
 					   " WHERE owner = 0 AND seq > ? ORDER BY seq");
-	int ret;
+	int ret = stmt ? hg_db_settle(s) : -EIO;
 
-	if (!stmt)
-		return -EIO;
+	if (ret)
+		return ret;
 	hg_db_bind_u64(stmt, 1, after);
 	ret = visit_rows(s, stmt, visit, ctx);
 	return ret < 0 ? ret : 0;

@@ -162,3 +162,11 @@ int hg_db_migrate(struct hg_store *s, int version)
 	}
 	return ret;
 }
+
+int hg_db_touch(struct hg_store *s)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", VERSION);
+	return hg_db_exec(s, sql);
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The store as a file: opening, transactions, counters. Its tables are in store-schema.c,
- * properties in store-property.c, the journal and the taking of responses in store-journal.c, what
- * it knows of profiles in store-profile.c.
+ * The store as a file: opening, statements, counters. Transactions are in store-commit.c, tables in
+ * store-schema.c, properties in store-property.c and store-merge.c, values that come in parts in
+ * store-part.c, the journal and the taking of responses in store-journal.c, what it knows of
+ * profiles in store-profile.c.
  *
  * The rollback journal is kept between transactions (PERSIST): its end is made durable by a
  * write and a sync of that file, not by an unlink, which a power cut can undo; and while the disk
@@ -93,36 +94,11 @@ int hg_db_step(struct hg_store *s, sqlite3_stmt *stmt)
 	return hg_db_fail(s, rc);
 }
 
-int hg_db_run(struct hg_store *s, sqlite3_stmt *stmt)
-{
-	int ret;
-
-	if (!stmt)
-		return -EIO;
-	ret = hg_db_step(s, stmt);
-	sqlite3_reset(stmt);
-	return ret < 0 ? ret : 0;
-}
-
 int hg_db_exec(struct hg_store *s, const char *sql)
 {
 	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
 	return rc == SQLITE_OK ? 0 : hg_db_fail(s, rc);
-}
-
-int hg_db_begin(struct hg_store *s)
-{
-	return hg_db_exec(s, "BEGIN IMMEDIATE");
-}
-
-int hg_db_end(struct hg_store *s, int ret)
-{
-	if (!ret)
-		ret = hg_db_exec(s, "COMMIT");
-	if (!sqlite3_get_autocommit(s->db))
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	return ret;
 }
 
 void hg_db_bind_u64(sqlite3_stmt *stmt, int i, uint64_t value)
@@ -165,7 +141,7 @@ static int configure(struct hg_store *s, uint64_t size_max)
 	return hg_db_exec(s, sql);
 }
 
-static int load_state(struct hg_store *s)
+int hg_db_load(struct hg_store *s)
 {
 	struct hg_store_cursors *c = &s->cursors;
 	sqlite3_stmt *stmt =
@@ -187,7 +163,7 @@ static int load_state(struct hg_store *s)
 		memcpy(c->mirror_epoch, sqlite3_column_blob(stmt, 3), HG_EPOCH_LEN);
 	c->mirror_cursor = sqlite3_column_int64(stmt, 4);
 	c->command_cursor = sqlite3_column_int64(stmt, 5);
-	for (int i = 0; i < HG_COUNTERS; i++) {
+	for (int i = 0; i < HG_COUNTERS && !s->ready; i++) {
 		s->counters[i].limit = sqlite3_column_int64(stmt, 6 + i);
 		s->counters[i].next = s->counters[i].limit + 1;
 	}
@@ -269,7 +245,7 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 	if (!ret)
 		ret = hg_db_merge_init(s);
 	if (!ret)
-		ret = load_state(s);
+		ret = hg_db_load(s);
 	if (!ret && chmod(path, 0600))
 		ret = -errno;
 	if (ret) {
@@ -277,6 +253,7 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 			 ret == -EUCLEAN ? "; move it away to start afresh, with a new epoch" : "");
 		goto close;
 	}
+	s->ready = true;
 	*store = s;
 	return 0;
 close:
@@ -316,6 +293,11 @@ int hg_store_next(struct hg_store *s, enum hg_store_counter which, uint64_t *num
 	sqlite3_stmt *stmt;
 	int ret;
 
+	if (which == HG_COUNTER_SESSION) { /* a session tells what is durable only */
+		ret = hg_db_settle(s);
+		if (ret)
+			return ret;
+	}
 	/* From half a block on, so that a full disk is noticed while numbers are left. */
 	if (left <= COUNTER_BLOCK / 2) {
 		stmt = hg_db_stmt(s, reserve[which]);

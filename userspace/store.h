@@ -4,10 +4,13 @@
  * One SQLite file, DIR/store.db. What a function here reports as done survives a power cut.
  *
  * All functions return 0 or -errno and leave the reason in hg_store_error():
- *   -ENOSPC  the disk or [device] store_max is full; nothing was changed, later calls may succeed
+ *   -ENOSPC  the disk or [device] store_max is full; later calls may succeed
  *   -EDQUOT  properties_max, journal_max, results_max, or half of store_max for large values of
  *            ours is reached
  *   -EIO     the file cannot be read or written
+ * After an error nothing was changed; but where the last sync of a transaction is what failed, it
+ * may have been. Then functions for a session return the error until it is certain.
+ *
  * Not for use from several threads or signal handlers.
  */
 #ifndef HG_USERSPACE_STORE_H

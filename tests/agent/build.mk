@@ -29,3 +29,6 @@ test-libs-tests/agent/host_test := $(guard-libs) $(conf-libs)
 test-srcs-tests/agent/interval_test := userspace/interval.c
 test-srcs-tests/agent/model_test := userspace/model.c userspace/model-times.c
 test-libs-tests/agent/model_test := -ljansson -lm
+test-srcs-tests/agent/store_faults_test := $(store-srcs) tests/agent/faultvfs.c \
+	tests/agent/store_script.c
+test-libs-tests/agent/store_faults_test := -lsqlite3

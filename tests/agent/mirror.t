@@ -138,7 +138,7 @@ code, out, err = agent.cli("sync", "now")
 equal(code, 4, "without the mirror: " + err.strip())
 equal(agent.cli("property", "set", "counter", "7")[0], 0, "the device goes on alone")
 w.serve()
-wait_for(lambda: http("GET", f"/things/{uid}/properties/counter")[2] == 7, "the change", 20)
+wait_for(lambda: http("GET", f"/things/{uid}/properties/counter")[2] == 7, "the change", 60)
 ok(True, "and catches up by itself")
 
 equal(agent.stop(), 0, "the agent ends cleanly")

@@ -27,8 +27,8 @@ def inside():
                    dict(os.environ, HG_BENCH_INSIDE="1"))
     subprocess.run(["ip", "link", "set", "lo", "mtu", "1500", "up"], check=True)
     subprocess.run(["ethtool", "-K", "lo", "tso", "off", "gso", "off", "gro", "off"], check=False, capture_output=True)
-    for name, value in (("ip_local_port_range", "1024 65535"), ("tcp_max_syn_backlog", "65536")):
-        with open("/proc/sys/net/ipv4/" + name, "w") as f:
+    for name, value in (("ipv4/ip_local_port_range", "1024 65535"), ("ipv4/tcp_max_syn_backlog", "65536"), ("core/somaxconn", "65536")):
+        with open("/proc/sys/net/" + name, "w") as f:
             f.write(value)
 
 

@@ -30,7 +30,7 @@ struct options {
 	struct load_identities ids;
 	struct load_database db;
 	struct load_plan plan;
-	uint32_t timeout_s, text, rounds;
+	uint32_t connect_timeout_s, timeout_s, text, rounds;
 };
 
 enum kind { STRING, NUMBER, FLAG, MODE, WITH };
@@ -79,7 +79,8 @@ static const struct hg_opt opts[] = {
 	{ 0, "tries", "N", "of each session (default 20)" },
 	{ 0, "backoff", "MS", "first bound of the random time after a failure (default 2000)" },
 	{ 0, "backoff-max", "MS", "last bound (default 1800000)" },
-	{ 0, "timeout", "S", "of one session (default 60)" },
+	{ 0, "connect-timeout", "S", "of each of connection and handshake (default 20)" },
+	{ 0, "timeout", "S", "of one session (default 120)" },
 	{ 0, "deadline", "S", "of the run (default 600)" },
 	{ 0, "continue", NULL, "the run that was killed, with the devices that it left" },
 	{ 0, "curve", "FILE", "how the run went, a line each 100 ms: what its first line says" },
@@ -117,6 +118,7 @@ static const struct option table[] = {
 	{ "tries", NUMBER, AT(plan.tries), 1, 1000000 },
 	{ "backoff", NUMBER, AT(plan.backoff_ms), 1, 86400000 },
 	{ "backoff-max", NUMBER, AT(plan.backoff_max_ms), 1, 86400000 },
+	{ "connect-timeout", NUMBER, AT(connect_timeout_s), 1, 3600 },
 	{ "timeout", NUMBER, AT(timeout_s), 1, 3600 },
 	{ "deadline", NUMBER, AT(plan.deadline_s), 1, 86400 },
 	{ "continue", FLAG, AT(plan.go_on), 0, 0 },
@@ -309,6 +311,7 @@ static int run(struct options *o, struct load_state *s)
 				  .name = o->name,
 				  .full = o->plan.mode == LOAD_FULL || o->plan.mode == LOAD_FIRST ||
 					  o->with == CERTIFICATE,
+				  .connect_timeout_s = o->connect_timeout_s,
 				  .timeout_s = o->timeout_s };
 	struct load_result r = { 0 };
 	char err[256];
@@ -366,7 +369,8 @@ int main(int argc, char **argv)
 			  .backoff_ms = 2000,
 			  .backoff_max_ms = 1800000,
 			  .deadline_s = 600 },
-		.timeout_s = 60
+		.connect_timeout_s = 20,
+		.timeout_s = 120
 	};
 	struct load_state s = { .fd = -1 };
 	int rc = hg_program_options(&program, argc, argv, set_option, &o, NULL);

@@ -21,6 +21,9 @@
 #define STARTS_OF_A_HERD 1024 /* who all come at once do not wait for each other's sessions */
 #define TICK_US 2000	      /* arrivals at a rate */
 
+/* Of failures, as section 9 of the protocol has them. */
+enum class { CONNECTION, BUSY, TLS, PROTOCOL, CLASSES };
+
 struct run;
 
 struct device {
@@ -28,6 +31,7 @@ struct device {
 	struct event retry;
 	struct run *run;
 	uint32_t index, tries;
+	uint8_t failures[CLASSES]; /* in a row, of each class */
 	uint64_t wanted_us;
 };
 
@@ -107,6 +111,7 @@ static void went_well(struct device *d, const struct load_outcome *o)
 	sample_add(&r->latency, now - d->wanted_us);
 	sample_add(&r->session, o->us);
 	d->tries = 0;
+	memset(d->failures, 0, sizeof(d->failures));
 	if (++record_of(d)->done < d->run->plan->sessions)
 		queue_up(d, now);
 	else
@@ -120,12 +125,45 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	queue_up(d, d->wanted_us);
 }
 
-/* Section 9 of the protocol: a random time below a bound that doubles; BUSY has a time to wait. */
+static enum class class_of(const struct load_outcome *o) {
+	switch (o->end){
+		case LOAD_CONNECT : case LOAD_LOCAL : return CONNECTION;
+		case LOAD_BUSY : case LOAD_UNAVAILABLE : return BUSY;
+		case LOAD_TURNED_AWAY : return o->silent ? BUSY : TLS;
+		case LOAD_TIMEOUT : return o->silent ? BUSY : PROTOCOL;
+		case LOAD_TLS : return TLS;
+		default : return PROTOCOL;
+	}
+}
+
+/*
+ * Section 9 of the protocol: a random time between a tenth of a bound and the bound, which doubles
+ * with failures of a class; the mirror's answer may have a time that is the least.
+ */
+static uint32_t pause_ms(struct device *d, const struct load_outcome *o)
+{
+	const struct load_plan *p = d->run->plan;
+	uint8_t *failures = &d->failures[class_of(o)];
+	uint64_t bound = p->backoff_ms;
+	uint32_t ms;
+
+	for (uint32_t i = 0; i < *failures && bound < p->backoff_max_ms; i++)
+		bound *= 2;
+	if (bound > p->backoff_max_ms)
+		bound = p->backoff_max_ms;
+	if (*failures < UINT8_MAX)
+		++*failures;
+	ms = (uint32_t)bound / 10;
+	ms += random_below((uint32_t)bound - ms);
+	if (o->interval_ms > ms && (o->end == LOAD_BUSY || o->end == LOAD_UNAVAILABLE))
+		ms = o->interval_ms + random_below(o->interval_ms);
+	return ms;
+}
+
 static void went_badly(struct device *d, const struct load_outcome *o)
 {
 	const struct load_plan *p = d->run->plan;
 	struct load_result *r = d->run->r;
-	uint64_t bound = p->backoff_ms;
 	uint32_t ms;
 
 	if (!r->failed[o->end]++)
@@ -136,11 +174,7 @@ static void went_badly(struct device *d, const struct load_outcome *o)
 		return;
 	}
 	r->retries++;
-	for (uint32_t i = 1; i < d->tries && bound < p->backoff_max_ms; i++)
-		bound *= 2;
-	ms = random_below(bound < p->backoff_max_ms ? bound : p->backoff_max_ms);
-	if (o->interval_ms > ms && (o->end == LOAD_BUSY || o->end == LOAD_UNAVAILABLE))
-		ms = o->interval_ms + random_below(o->interval_ms);
+	ms = pause_ms(d, o);
 	event_add(&d->retry, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
 }
 

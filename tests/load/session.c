@@ -81,6 +81,16 @@ static void wait_for(struct session *s, short what)
 	event_add(&s->ev, &tv);
 }
 
+/* What is begun now may take so long, if the session's time is not over before. */
+static void limit(struct session *s, uint32_t seconds)
+{
+	uint64_t all = s->begun_us + s->peer->timeout_s * UINT64_C(1000000);
+
+	s->until_us = load_now_us() + seconds * UINT64_C(1000000);
+	if (s->until_us > all)
+		s->until_us = all;
+}
+
 static void session_free(struct session *s)
 {
 	LIST_REMOVE(s, entry);
@@ -118,6 +128,7 @@ __attribute__((format(printf, 3, 4))) static void end(struct session *s, enum lo
 	va_end(ap);
 	for (char *c = s->outcome.text; *c; c++) /* parts of it may be the peer's words */
 		*c = *c < ' ' || *c > '~' || *c == '"' || *c == '\\' ? '?' : *c;
+	s->outcome.silent = !s->ssl || !BIO_number_read(SSL_get_rbio(s->ssl));
 	s->outcome.us = load_now_us() - s->begun_us;
 	s->outcome.changes = s->exchange.changes;
 	s->outcome.commands = s->exchange.commands;
@@ -333,6 +344,7 @@ static void shake_hands(struct session *s)
 	s->outcome.by_psk = hg_psk_used(s->ssl);
 	if (s->offered_psk && !s->outcome.by_psk)
 		load_record_psk(s->record, NULL); /* passed over: another is asked for */
+	limit(s, s->peer->timeout_s);
 	send_request(s);
 }
 
@@ -369,6 +381,7 @@ static void start_tls(struct session *s)
 	if (!s->peer->full)
 		offer(s);
 	s->state = HANDSHAKE;
+	limit(s, s->peer->connect_timeout_s);
 	shake_hands(s);
 }
 
@@ -389,7 +402,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	struct session *s = arg;
 
 	if (s->state != END && what & EV_TIMEOUT) {
-		end(s, LOAD_TIMEOUT, "after %u s", s->peer->timeout_s);
+		end(s, LOAD_TIMEOUT, "after %llu s",
+		    (unsigned long long)(load_now_us() - s->begun_us) / 1000000);
 		return;
 	}
 	switch (s->state) {
@@ -451,7 +465,7 @@ int load_session_start(struct load_peer *peer, uint32_t device,
 	s->done = done;
 	s->ctx = ctx;
 	s->begun_us = load_now_us();
-	s->until_us = s->begun_us + peer->timeout_s * UINT64_C(1000000);
+	limit(s, peer->connect_timeout_s);
 	event_assign(&s->ev, peer->base, -1, 0, on_event, s);
 	LIST_INSERT_HEAD(&peer->sessions, s, entry);
 	load_exchange_begin(&s->exchange, peer->state, device);

@@ -42,7 +42,7 @@ struct load_peer {
 	const char *name; /* that the mirror's certificate must have */
 	bool spread;	  /* each device has an address of its own, 127.16.0.0 and on */
 	bool full;	  /* neither tickets nor keys are offered */
-	uint32_t timeout_s;
+	uint32_t connect_timeout_s, timeout_s; /* of each of connection and handshake; of all */
 	LIST_HEAD(session_list, session) sessions;
 };
 
@@ -54,6 +54,7 @@ struct load_outcome {
 	enum load_end end;
 	uint32_t rounds, changes, commands, interval_ms;
 	bool resumed, by_psk; /* by_psk: which is also resumed */
+	bool silent;	      /* the mirror said nothing at all */
 	uint64_t us;	      /* from connect() to the end */
 	struct load_traffic traffic;
 	char text[96]; /* why it failed */

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What sync, applications and operators share: numbered records of what happened, rights, ends of commands.
+-- In PL/pgSQL, where plans are kept: a function in SQL is planned anew by each statement that calls it.
 
 -- How far a command has come; it only ever moves up.
 CREATE FUNCTION command_rank(p_state text) RETURNS integer
@@ -9,12 +10,29 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 CREATE FUNCTION outbox_add(p_device text, p_kind text, p_name text, p_data jsonb) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
 	WITH n AS (UPDATE device_sync SET event_seq = event_seq + 1 WHERE device_id = p_device
 		   RETURNING event_seq)
 	INSERT INTO outbox (device_id, seq, kind, name, data)
-	SELECT p_device, n.event_seq, p_kind, p_name, p_data FROM n
-$$;
+	SELECT p_device, n.event_seq, p_kind, p_name, p_data FROM n;
+END $$;
+
+-- outbox_property() of several, in this order.
+CREATE FUNCTION outbox_add_properties(p_device text, p_names text[], p_values jsonb[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	last bigint;
+BEGIN
+	UPDATE device_sync SET event_seq = event_seq + cardinality(p_names) WHERE device_id = p_device
+	RETURNING event_seq - cardinality(p_names) INTO last;
+	INSERT INTO outbox (device_id, seq, kind, name, data)
+	SELECT p_device, last + c.n, CASE WHEN c.large THEN 'large' ELSE 'property' END, c.name,
+		CASE WHEN c.large THEN jsonb_build_object('length', octet_length(c.value::text)) ELSE c.value END
+	FROM (SELECT *, coalesce(octet_length(value::text) > 32768, false) AS large
+	      FROM unnest(p_names, p_values) WITH ORDINALITY AS x(name, value, n)) c
+	WHERE last IS NOT NULL;
+END $$;
 
 -- A property's new value, or only how long it is as text: the outbox keeps no copies of large ones.
 CREATE FUNCTION outbox_property(p_device text, p_name text, p_value jsonb) RETURNS void
@@ -32,28 +50,31 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 CREATE FUNCTION audit_add(p_device text, p_who text, p_what text, p_name text, p_data jsonb) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
 	WITH n AS (UPDATE device_sync SET audit_seq = audit_seq + 1 WHERE device_id = p_device COLLATE "default"
 		   RETURNING audit_seq)
 	INSERT INTO audit (device_id, seq, who, what, name, data)
-	SELECT p_device, n.audit_seq, p_who, p_what, p_name, p_data FROM n
-$$;
+	SELECT p_device, n.audit_seq, p_who, p_what, p_name, p_data FROM n;
+END $$;
 
 -- Whether a token holds a right on a device now.
 CREATE FUNCTION token_may(p_token bigint, p_access text, p_device text, p_model text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM token t JOIN token_grant g USING (token_id)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM token t JOIN token_grant g USING (token_id)
 		WHERE t.token_id = p_token AND t.revoked_at IS NULL AND coalesce(t.expires_at > now(), true)
 		  AND g.access = p_access
-		  AND coalesce(g.device_id = p_device, g.model = p_model, true))
-$$;
+		  AND coalesce(g.device_id = p_device, g.model = p_model, true));
+END $$;
 
 CREATE FUNCTION command_end(p_device text, p_seq bigint, p_state text, p_detail text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
 	UPDATE command SET state = p_state, detail = p_detail, ended_at = now()
 	WHERE device_id = p_device AND seq = p_seq;
-	SELECT outbox_add(p_device, 'command', p_seq::text, jsonb_build_object('state', p_state))
-$$;
+	PERFORM outbox_add(p_device, 'command', p_seq::text, jsonb_build_object('state', p_state));
+END $$;
 
 -- Commands of which nobody can tell any more whether they ran: ended as unknown, or, where running
 -- twice does no harm, queued again.

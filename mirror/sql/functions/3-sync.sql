@@ -80,37 +80,54 @@ CREATE FUNCTION sync_take_changes(p_device text, p_model text, p_changes jsonb, 
 				  OUT refused text)
 LANGUAGE plpgsql AS $$
 DECLARE
-	c jsonb;
-	def model_property;
+	c record;
 	why text;
+	-- what the device alone writes is taken together, at the end
+	names text[] := '{}';
+	vals jsonb[] := '{}';
+	seqs bigint[] := '{}';
+	times bigint[] := '{}';
 BEGIN
-	FOR c IN SELECT value FROM jsonb_array_elements(p_changes) LOOP
-		CONTINUE WHEN (c->>'seq')::bigint <= cursor;
-		cursor := (c->>'seq')::bigint;
-		SELECT * INTO def FROM model_property WHERE model = p_model AND name = c->>'name';
-		why := change_problem(def, c);
-		why := coalesce(why, large_problem(p_device, def.name, (c->>'size')::bigint));
-		IF def.owner = 'newest' THEN
-			why := merge_newest(p_device, def.name, c, p_seen, why);
+	FOR c IN
+		SELECT e.value AS it, (e.value->>'seq')::bigint AS seq, m AS def
+		FROM jsonb_array_elements(p_changes) WITH ORDINALITY AS e(value, n)
+		LEFT JOIN model_property m ON m.model = p_model AND m.name = e.value->>'name'
+		ORDER BY e.n
+	LOOP
+		CONTINUE WHEN c.seq <= cursor;
+		cursor := c.seq;
+		why := change_problem(c.def, c.it);
+		IF why IS NULL AND c.it ? 'size' THEN
+			why := large_problem(p_device, (c.def).name, (c.it->>'size')::bigint);
+		END IF;
+		IF (c.def).owner = 'newest' THEN
+			why := merge_newest(p_device, (c.def).name, c.it, p_seen, why);
 			CONTINUE WHEN why IS NULL;
-		ELSIF def.owner = 'counter' AND why IS NULL THEN
-			why := merge_counter(p_device, def.name, c);
+		ELSIF (c.def).owner = 'counter' AND why IS NULL THEN
+			why := merge_counter(p_device, (c.def).name, c.it);
 			CONTINUE WHEN why IS NULL;
 		END IF;
 		IF why IS NOT NULL THEN
-			refused := concat_ws('; ', refused, format('%s (%s): %s', c->>'name', cursor, why));
+			refused := concat_ws('; ', refused, format('%s (%s): %s', c.it->>'name', cursor, why));
 			INSERT INTO refusal (device_id, slot, seq, name, reason)
-			VALUES (p_device, cursor % 32, cursor, c->>'name', why)
+			VALUES (p_device, cursor % 32, cursor, c.it->>'name', why)
 			ON CONFLICT (device_id, slot) DO UPDATE SET seq = excluded.seq, name = excluded.name,
 				reason = excluded.reason, refused_at = now();
 			CONTINUE;
 		END IF;
+		names := names || (c.def).name;
+		vals := vals || (c.it->'value');
+		seqs := seqs || cursor;
+		times := times || (c.it->>'time')::bigint;
+	END LOOP;
+	IF names <> '{}' THEN
 		INSERT INTO property AS p (device_id, name, owner, value, seq, made_ms)
-		VALUES (p_device, def.name, 'device', c->'value', cursor, (c->>'time')::bigint)
+		SELECT DISTINCT ON (x.name) p_device, x.name, 'device', x.value, x.seq, x.made
+		FROM unnest(names, vals, seqs, times) AS x(name, value, seq, made) ORDER BY x.name, x.seq DESC
 		ON CONFLICT (device_id, name) DO UPDATE SET value = excluded.value, seq = excluded.seq,
 			made_ms = excluded.made_ms, changed_at = now(), version = p.version + 1;
-		PERFORM outbox_property(p_device, def.name, c->'value');
-	END LOOP;
+		PERFORM outbox_add_properties(p_device, names, vals);
+	END IF;
 END $$;
 
 CREATE FUNCTION sync_take_reports(p_device text, p_reports jsonb) RETURNS void
@@ -120,7 +137,7 @@ DECLARE
 BEGIN
 	FOR r IN SELECT * FROM jsonb_to_recordset(p_reports)
 			AS x(seq bigint, state text, exit integer, output jsonb, detail text, size bigint) LOOP
-		IF r.size + outputs_size(p_device) > large_max() THEN
+		IF r.size IS NOT NULL AND r.size + outputs_size(p_device) > large_max() THEN
 			r.output := NULL;
 			r.detail := format('its output of %s bytes was not kept: the outputs of this device take more than %s',
 					   r.size, large_max());
@@ -148,7 +165,13 @@ $$;
 -- Mirror-owned properties above the cursor, as many as fit; always at least one if there is one.
 -- One that travels in parts goes alone; p_held: see part_give().
 CREATE FUNCTION sync_give_changes(p_device text, p_cursor bigint, p_held jsonb, OUT changes jsonb, OUT more boolean)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	changes := '[]';
+	more := false;
+	IF NOT EXISTS (SELECT FROM property WHERE device_id = p_device AND owner = 'mirror' AND seq > p_cursor) THEN
+		RETURN; -- most of the time
+	END IF;
 	WITH due AS MATERIALIZED (
 		SELECT seq, name, coalesce(to_jsonb(mine), value) AS value, made_ms,
 			l.bytes IS NOT NULL AS large
@@ -168,8 +191,9 @@ LANGUAGE sql STABLE AS $$
 			|| CASE WHEN value IS NULL THEN '{}' ELSE jsonb_build_object('value', value) END
 			ORDER BY seq) FILTER (WHERE NOT behind AND (n = 1 OR (n <= 256 AND bytes <= 65536))), '[]'),
 		coalesce(bool_or(behind OR (n > 1 AND (n > 256 OR bytes > 65536))), false)
-	FROM summed
-$$;
+	INTO changes, more
+	FROM summed;
+END $$;
 
 -- Commands above the cursor, leased: each requester's right and each deadline is judged again.
 CREATE FUNCTION sync_give_commands(p_device text, p_model text, p_cursor bigint, OUT commands jsonb,

@@ -11,9 +11,14 @@ CREATE FUNCTION sync_batch(p_device text[], p_epoch bytea[], p_session bigint[],
 			   p_flags integer[], p_mirror_epoch bytea[], p_mirror_cursor bigint[],
 			   p_command_cursor bigint[], p_changes jsonb[], p_reports jsonb[], p_age_ms integer[])
 RETURNS TABLE (reply sync_reply, n integer)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- Plans are kept for as long as a connection; one that was made while the tables were empty must not read all of
+-- them when they are full, nor is it worth to plan for how many devices there are in this batch.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 DECLARE
-	held text[];
+	held boolean[] := array_fill(false, ARRAY[cardinality(p_device)]);
+	answered boolean[] := held;
 	rest integer[];
 	part integer[];
 	replies sync_reply[];
@@ -21,60 +26,63 @@ DECLARE
 	at integer := 1;
 	a record;
 BEGIN
-	held := ARRAY(SELECT s.device_id FROM device_sync s WHERE s.device_id = ANY (p_device)
-		      ORDER BY s.device_id FOR UPDATE SKIP LOCKED);
 	FOR a IN
-		WITH asked AS MATERIALIZED (
-			SELECT q.*, h.device IS NOT NULL AS held
-			FROM unnest(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch,
-				    p_mirror_cursor, p_command_cursor, p_changes, p_reports)
-				WITH ORDINALITY AS q(device, epoch, session, round, flags, mirror_epoch,
-				    mirror_cursor, command_cursor, changes, reports, n)
-			LEFT JOIN unnest(held) AS h(device) USING (device)
-		), idle AS (
-			UPDATE device_sync s SET session = q.session, round = q.round,
-				session_at = CASE WHEN q.session > s.session THEN clock_timestamp()
-					ELSE s.session_at END,
-				mirror_cursor = q.mirror_cursor, last_seen = now()
-			FROM asked q JOIN device d ON d.device_id = q.device JOIN model m USING (model)
-			WHERE s.device_id = q.device AND q.held AND d.state = 'active'
-			-- what sync_admit() lets in, of a session that there was
-			  AND s.device_epoch = q.epoch AND s.session > 0
-			  AND (q.session > s.session OR (q.session = s.session AND q.round > s.round))
-			-- what sync_begin() and all that takes leave as it is
-			  AND s.mirror_epoch = q.mirror_epoch AND NOT s.unconfirmed AND NOT s.partials AND q.flags = 0
-			  AND q.changes = '[]' AND q.reports = '[]'
-			-- and nothing to give
-			  AND q.mirror_cursor <= s.mirror_seq AND q.command_cursor = s.command_cursor
-			  AND q.command_cursor <= s.command_seq
-			  AND (q.mirror_cursor = s.mirror_seq OR NOT EXISTS (
-				SELECT FROM property p WHERE p.device_id = q.device AND p.owner = 'mirror'
-				  AND p.seq > q.mirror_cursor))
-			  AND (q.command_cursor = s.command_seq OR NOT EXISTS (
-				SELECT FROM command c WHERE c.device_id = q.device AND c.seq > q.command_cursor
-				  AND c.state IN ('queued', 'leased')))
-			RETURNING q.n, s.mirror_epoch, s.device_cursor, m.interval_ms
-		)
-		SELECT q.n, q.device, q.held, i.n IS NOT NULL AS idle, i.mirror_epoch, i.device_cursor, i.interval_ms
-		FROM asked q LEFT JOIN idle i ON i.n = q.n
+		SELECT q.n FROM unnest(p_device) WITH ORDINALITY AS q(device, n)
+		JOIN device_sync s ON s.device_id = q.device ORDER BY q.device FOR UPDATE OF s SKIP LOCKED
 	LOOP
-		IF NOT a.idle AND (a.held OR NOT EXISTS (SELECT FROM device_sync s WHERE s.device_id = a.device)) THEN
-			rest := rest || a.n::integer;
-			CONTINUE;
-		END IF;
+		held[a.n] := true;
+	END LOOP;
+
+	FOR a IN
+		UPDATE device_sync s SET session = q.session, round = q.round,
+			session_at = CASE WHEN q.session > s.session THEN clock_timestamp() ELSE s.session_at END,
+			mirror_cursor = q.mirror_cursor, last_seen = now()
+		FROM unnest(held, p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch, p_mirror_cursor,
+			    p_command_cursor, p_changes, p_reports)
+			WITH ORDINALITY AS q(held, device, epoch, session, round, flags, mirror_epoch, mirror_cursor,
+			    command_cursor, changes, reports, n)
+		JOIN device d ON d.device_id = q.device JOIN model m USING (model)
+		WHERE s.device_id = q.device AND q.held AND d.state = 'active'
+		-- what sync_admit() lets in, of a session that there was
+		  AND s.device_epoch = q.epoch AND s.session > 0
+		  AND (q.session > s.session OR (q.session = s.session AND q.round > s.round))
+		-- what sync_begin() and all that takes leave as it is
+		  AND s.mirror_epoch = q.mirror_epoch AND NOT s.unconfirmed AND NOT s.partials AND q.flags & ~2 = 0
+		  AND q.changes = '[]' AND q.reports = '[]'
+		-- and nothing to give
+		  AND q.mirror_cursor <= s.mirror_seq AND q.command_cursor = s.command_cursor
+		  AND q.command_cursor <= s.command_seq
+		  AND (q.mirror_cursor = s.mirror_seq OR NOT EXISTS (
+			SELECT FROM property p WHERE p.device_id = q.device AND p.owner = 'mirror'
+			  AND p.seq > q.mirror_cursor))
+		  AND (q.command_cursor = s.command_seq OR NOT EXISTS (
+			SELECT FROM command c WHERE c.device_id = q.device AND c.seq > q.command_cursor
+			  AND c.state IN ('queued', 'leased')))
+		RETURNING q.n, s.mirror_epoch, s.device_cursor, m.interval_ms
+	LOOP
+		answered[a.n] := true;
 		n := a.n;
 		reply := NULL;
-		reply.status := -1;
-		IF a.idle THEN
-			reply.status := 0;
-			reply.mirror_epoch := a.mirror_epoch;
-			reply.flags := 0;
-			reply.device_cursor := a.device_cursor;
-			reply.time_ms := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
-			reply.interval_ms := a.interval_ms;
-			reply.changes := '[]';
-			reply.commands := '[]';
+		reply.status := 0;
+		reply.mirror_epoch := a.mirror_epoch;
+		reply.flags := 0;
+		reply.device_cursor := a.device_cursor;
+		reply.time_ms := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+		reply.interval_ms := a.interval_ms;
+		reply.changes := '[]';
+		reply.commands := '[]';
+		RETURN NEXT;
+	END LOOP;
+
+	FOR i IN 1 .. cardinality(p_device) LOOP
+		CONTINUE WHEN answered[i];
+		IF held[i] OR NOT EXISTS (SELECT FROM device_sync s WHERE s.device_id = p_device[i]) THEN
+			rest := rest || i;
+			CONTINUE;
 		END IF;
+		n := i;
+		reply := NULL;
+		reply.status := -1;
 		RETURN NEXT;
 	END LOOP;
 

@@ -19,6 +19,8 @@
 #include "packet.h"
 #include "rate.h"
 
+#define HG_GUARD_OUT (HG_GUARD_CONFINE | HG_GUARD_POLICE) /* the flags that hold back packets out */
+
 static hg_inline int hg_reason_drops(int reason)
 {
 	return reason >= HG_DROP_NO_FLOW;
@@ -121,7 +123,7 @@ static hg_inline void hg_judge_out(struct hg_host *h, struct hg_packet *p)
 	const struct hg_guard_config *c = hg_host_config(h);
 
 	p->reason = HG_PASS_OUT;
-	if (!c->flags)
+	if (!(c->flags & HG_GUARD_OUT))
 		return;
 	p->reason = hg_judge_profile(h, p);
 	if (p->reason != HG_PASS_OUT && hg_out_always(h, p))

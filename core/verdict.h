@@ -139,7 +139,7 @@ static hg_inline struct hg_flow *hg_flow_of(struct hg_host *h, const struct hg_p
 		return NULL;
 	if (c->policy == HG_POLICY_SEALED && !f->roles)
 		return NULL;
-	return c->flags && hg_flow_is_held(h, &p->key, f) ? NULL : f;
+	return c->flags & HG_GUARD_OUT && hg_flow_is_held(h, &p->key, f) ? NULL : f;
 }
 
 static hg_inline void hg_count_in(struct hg_host *h, __u8 channel, const struct hg_packet *p,
@@ -255,6 +255,19 @@ static hg_inline int hg_judge_fragment(struct hg_host *h, const struct hg_packet
 	return HG_PASS_FRAGMENT;
 }
 
+/* Does the gate keep out what comes for a flow to a peer with these roles? */
+static hg_inline int hg_gate_is_shut(struct hg_host *h, __u8 roles)
+{
+	const struct hg_guard_config *c = hg_host_config(h);
+	__u8 open = HG_PEER_COLLECTOR;
+
+	if (!(c->flags & HG_GUARD_GATE))
+		return 0;
+	if (c->flags & HG_GUARD_GATE_SERVICES)
+		open |= HG_PEER_DNS | HG_PEER_NTP;
+	return !(roles & open) && (__s32)(c->open_until_s - hg_host_seconds(h)) <= 0;
+}
+
 static hg_inline int hg_judge_error(struct hg_host *h, const struct hg_packet *p)
 {
 	struct hg_flow *f = hg_flow_of(h, p, hg_slot_of(h, &p->key));
@@ -262,6 +275,8 @@ static hg_inline int hg_judge_error(struct hg_host *h, const struct hg_packet *p
 
 	if (!f)
 		return HG_DROP_ICMP;
+	if (hg_gate_is_shut(h, f->roles))
+		return HG_DROP_GATE;
 	if (p->flags & HG_PACKET_UNREACHABLE && hg_flow_refuse(f)) {
 		w = hg_host_window(h, f->channel);
 		if (w)
@@ -316,6 +331,10 @@ static hg_inline int hg_judge_flow(struct hg_host *h, struct hg_packet *p)
 
 	if (!f)
 		return hg_judge_stranger(h, p);
+	if (hg_gate_is_shut(h, f->roles)) {
+		reason = hg_judge_stranger(h, p); /* a lease is renewed by a flow */
+		return hg_reason_drops(reason) ? HG_DROP_GATE : reason;
+	}
 	now_s = hg_host_seconds(h);
 	reason = hg_flow_receive(f, p, now_s, &news);
 	if (reason != HG_PASS_FLOW)
@@ -609,7 +628,7 @@ static hg_inline struct hg_flow *hg_place_flow(struct hg_host *h, struct hg_pack
 	}
 	p->theirs = hg_may_be_theirs(h, p, opens ? NULL : f);
 	hg_stage();
-	if (!p->learns && !c->flags && !p->theirs)
+	if (!p->learns && !(c->flags & HG_GUARD_OUT) && !p->theirs)
 		return NULL;
 	p->opens = opens;
 	hg_stage();

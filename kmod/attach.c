@@ -25,7 +25,7 @@ static int take_config(struct hg_guard_config *c, struct genl_info *info)
 		NL_SET_ERR_MSG_ATTR(info->extack, a, "CONFIG: there is no such policy");
 		return -EINVAL;
 	}
-	if (c->flags & ~(HG_GUARD_CONFINE | HG_GUARD_POLICE)) {
+	if (c->flags & ~HG_GUARD_FLAGS) {
 		NL_SET_ERR_MSG_ATTR(info->extack, a, "CONFIG: there is no such flag");
 		return -EINVAL;
 	}

@@ -5,6 +5,7 @@
  */
 #include "netlink.h"
 
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -14,7 +15,7 @@ int hg_command_set_policy(struct hg_net *n, struct genl_info *info)
 	const struct nlattr *off = info->attrs[HG_A_FLAGS_OFF];
 	struct hg_settings *s;
 
-	if (on && nla_get_u32(on) & ~(HG_GUARD_CONFINE | HG_GUARD_POLICE)) {
+	if (on && nla_get_u32(on) & ~HG_GUARD_FLAGS) {
 		NL_SET_ERR_MSG_ATTR(info->extack, on, "FLAGS_ON: there is no such flag");
 		return -EINVAL;
 	}
@@ -176,6 +177,23 @@ int hg_command_heartbeat(struct hg_net *n, struct genl_info *info)
 	}
 	if (seconds)
 		hg_distress_start(n->guard, seconds);
+	return 0;
+}
+
+int hg_command_gate(struct hg_net *n, struct genl_info *info)
+{
+	const struct nlattr *timeout = hg_netlink_want(info, TIMEOUT);
+	struct hg_settings *s;
+	u32 seconds;
+
+	if (!timeout)
+		return -EINVAL;
+	seconds = nla_get_u32(timeout);
+	s = hg_settings_copy(n->guard);
+	if (!s)
+		return -ENOMEM;
+	s->config.open_until_s = seconds ? (u32)ktime_get_seconds() + seconds : 0;
+	hg_settings_put(n->guard, s);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ static const struct command commands[HG_CMD_MAX + 1] = {
 	[HG_CMD_SET_BOUND] = { hg_command_set_bound },
 	[HG_CMD_REMATCH] = { hg_command_rematch },
 	[HG_CMD_HEARTBEAT] = { hg_command_heartbeat },
+	[HG_CMD_GATE] = { hg_command_gate },
 	[HG_CMD_LOCK] = { hg_command_lock, COMMAND_SEALED },
 	[HG_CMD_UNLOCK] = { hg_command_unlock, COMMAND_SEALED },
 #ifdef CONFIG_HELIOGRAPH_DEBUG
@@ -149,6 +150,7 @@ static const struct genl_small_ops operations[] = {
 	DUMP(HG_CMD_GET_BOUND, hg_dump_bound),
 	COMMAND(HG_CMD_REMATCH),
 	COMMAND(HG_CMD_HEARTBEAT),
+	COMMAND(HG_CMD_GATE),
 	COMMAND(HG_CMD_LOCK),
 	COMMAND(HG_CMD_UNLOCK),
 #ifdef CONFIG_HELIOGRAPH_DEBUG

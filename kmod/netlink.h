@@ -17,6 +17,7 @@ int hg_command_set_profile(struct hg_net *n, struct genl_info *info);
 int hg_command_set_bound(struct hg_net *n, struct genl_info *info);
 int hg_command_rematch(struct hg_net *n, struct genl_info *info);
 int hg_command_heartbeat(struct hg_net *n, struct genl_info *info);
+int hg_command_gate(struct hg_net *n, struct genl_info *info);
 int hg_command_lock(struct hg_net *n, struct genl_info *info);
 int hg_command_unlock(struct hg_net *n, struct genl_info *info);
 int hg_command_get(struct hg_net *n, struct genl_info *info);

@@ -20,6 +20,7 @@
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
 static const char *const guard_hosts[] = { "auto", "bpf", "module", NULL };
 static const char *const guard_modes[] = { "auto", "native", "generic", "tc", NULL };
+static const char *const guard_gates[] = { "no", "services", "strict", NULL };
 static const char *const guard_policies[] = { "monitor", "initiated", "sealed", NULL };
 
 static const char *const clock_modes[] = { "tolerant", "strict", NULL };
@@ -106,6 +107,7 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ ENUM(guard, policy, "initiated", guard_policies, "what is let in") },
 	{ BOOL(guard, confine, "no", "let out only what the profile or a peer explains") },
 	{ BOOL(guard, police, "no", "drop what a channel sends over its bounds of a second") },
+	{ ENUM(guard, gate, "no", guard_gates, "what is kept out between sessions") },
 	{ NUMBER(guard, heartbeat, DURATION, "1m", 0, 3600000,
 		 "silence of the agent after which the kernel tells the collector; 0: never") },
 	{ STRING(guard, pin_dir, "/sys/fs/bpf/heliograph",

@@ -15,6 +15,13 @@
 
 enum hg_clock_mode { HG_CLOCK_TOLERANT, HG_CLOCK_STRICT };
 
+/* What comes in between sessions. */
+enum hg_gate {
+	HG_GATE_NO = 0,	      /* what the policy lets in */
+	HG_GATE_SERVICES = 1, /* only what name and time servers and the collector answer */
+	HG_GATE_STRICT = 2,   /* only what the collector answers */
+};
+
 struct hg_agent_conf {
 	struct {
 		int log_level; /* index into error, warning, info, debug */
@@ -61,6 +68,7 @@ struct hg_agent_conf {
 		int mode;   /* enum hg_guard_mode */
 		int policy; /* enum hg_policy */
 		bool confine, police;
+		int gate; /* enum hg_gate */
 		uint64_t heartbeat;
 		char *pin_dir;
 		char *object;

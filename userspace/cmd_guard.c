@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `heliograph guard on|off|status|policy|confine|police|flows|names|events|probe`: the guard
+ * `heliograph guard on|off|status|policy|confine|police|gate|flows|names|events|probe`: the guard
  * without the agent. It works on what is pinned in the kernel, so it sees and changes the same
  * guard as an agent that runs.
  */
@@ -295,6 +295,7 @@ static void status_print(const struct status *s)
 	printf("policy   %s\n", hg_policy_name(s->config.policy));
 	printf("confine  %s\n", s->config.flags & HG_GUARD_CONFINE ? "yes" : "no");
 	printf("police   %s\n", s->config.flags & HG_GUARD_POLICE ? "yes" : "no");
+	printf("gate     %s\n", hg_guard_gate_name(&s->config));
 	for (size_t i = 0; i < s->n_interfaces; i++)
 		printf("%-8s %s\n", s->interfaces[i].name, interface_state(&s->interfaces[i]));
 	printf("flows   ");
@@ -328,14 +329,14 @@ static void status_print_json(const struct status *s)
 	for (unsigned int r = 0; r < HG_REASON_MAX; r++)
 		json_object_set_new(is_drop(r) ? drop : pass, hg_reason_name(r),
 				    json_integer(s->counters[r]));
-	all = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "host",
-			host->name, "clock", hg_guard_clock_name(s->clock), "policy",
+	all = json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+			"host", host->name, "clock", hg_guard_clock_name(s->clock), "policy",
 			hg_policy_name(s->config.policy), "confine",
 			s->config.flags & HG_GUARD_CONFINE, "police",
-			s->config.flags & HG_GUARD_POLICE, "generation", s->config.generation,
-			"peers", s->config.n_peers, "rules", s->config.n_rules, "interfaces",
-			interfaces, "flows", flows, "passed", pass, "dropped", drop, "keeping",
-			keeping_json(&s->keeping));
+			s->config.flags & HG_GUARD_POLICE, "gate", hg_guard_gate_name(&s->config),
+			"generation", s->config.generation, "peers", s->config.n_peers, "rules",
+			s->config.n_rules, "interfaces", interfaces, "flows", flows, "passed", pass,
+			"dropped", drop, "keeping", keeping_json(&s->keeping));
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(all);
@@ -418,6 +419,24 @@ static int guard_confine(void *ctx, int argc, char **argv)
 static int guard_police(void *ctx, int argc, char **argv)
 {
 	return switch_flag(ctx, argc, argv, HG_GUARD_POLICE);
+}
+
+/* For who works on a device whose gate is shut. */
+static int guard_gate(void *ctx, int argc, char **argv)
+{
+	unsigned long seconds = HG_HEARTBEAT_MAX + 1;
+	struct hg_guard *g = NULL;
+	char err[512] = "", *end;
+	int ret;
+
+	if (argc == 2 && argv[1][0] >= '0' && argv[1][0] <= '9')
+		seconds = strtoul(argv[1], &end, 10);
+	if (seconds > HG_HEARTBEAT_MAX || *end)
+		return usage("gate SECONDS, 0 to 3600");
+	ret = open_guard(ctx, &g, err, sizeof(err));
+	if (!ret)
+		ret = host->gate(g, seconds);
+	return changed(g, ret, "gate", err, sizeof(err));
 }
 
 struct flows_out {
@@ -556,6 +575,7 @@ const struct hg_subcommand hg_guard_subcommands[] = {
 	{ "guard policy", "NAME [--seal FILE]", "monitor, initiated or sealed", guard_policy },
 	{ "guard confine", "WHETHER [--seal FILE]", "yes or no: only what the profile has gets out",
 	  guard_confine },
+	{ "guard gate", "SECONDS", "open the gate for so long; 0: shut it", guard_gate },
 	{ "guard police", "WHETHER [--seal FILE]", "yes or no: what exceeds the profile is dropped",
 	  guard_police },
 	{ "guard flows", "[--json]", "the flows that the device has opened", guard_flows },

@@ -279,6 +279,7 @@ const struct hg_guard_ops hg_guard_bpf = {
 	.get_config = hg_maps_get_config,
 	.set_policy = hg_maps_set_policy,
 	.set_flag = hg_maps_set_flag,
+	.gate = hg_maps_gate,
 	.set_profile = hg_maps_set_profile,
 	.counters = hg_maps_counters,
 	.windows = hg_maps_windows,

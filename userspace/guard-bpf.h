@@ -202,6 +202,7 @@ void hg_guard_free(struct hg_guard *g);
 int hg_maps_get_config(struct hg_guard *g, struct hg_guard_config *config);
 int hg_maps_set_policy(struct hg_guard *g, enum hg_policy policy);
 int hg_maps_set_flag(struct hg_guard *g, __u32 flag, bool on);
+int hg_maps_gate(struct hg_guard *g, unsigned int seconds);
 int hg_maps_set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t n_peers,
 			const struct hg_rule *rules, size_t n_rules,
 			const struct hg_bounds *bounds);

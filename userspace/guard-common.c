@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -43,6 +44,7 @@ static const char *const reasons[HG_REASON_MAX] = {
 	[HG_DROP_LINK] = "ethertype",
 	[HG_DROP_CONFINED] = "confined",
 	[HG_DROP_POLICED] = "policed",
+	[HG_DROP_GATE] = "gate",
 };
 
 static const char *const policies[] = {
@@ -71,6 +73,23 @@ static const char *const clocks[] = {
 const char *hg_reason_name(unsigned int reason)
 {
 	return reason < COUNT(reasons) ? reasons[reason] : NULL;
+}
+
+unsigned int hg_guard_gate_left(const struct hg_guard_config *config)
+{
+	struct timespec now;
+	__s32 left;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	left = (__s32)(config->open_until_s - (__u32)now.tv_sec);
+	return config->open_until_s && left > 0 ? (unsigned int)left : 0;
+}
+
+const char *hg_guard_gate_name(const struct hg_guard_config *config)
+{
+	if (!(config->flags & HG_GUARD_GATE))
+		return "none";
+	return hg_guard_gate_left(config) ? "open" : "shut";
 }
 
 const char *hg_policy_name(unsigned int policy)

@@ -66,7 +66,9 @@ int hg_guard_options_conf(struct hg_guard_options *o, const struct hg_agent_conf
 	made.flows_outside = conf->guard.flows_outside;
 	made.config.policy = conf->guard.policy;
 	made.config.flags = (conf->guard.confine ? HG_GUARD_CONFINE : 0) |
-			    (conf->guard.police ? HG_GUARD_POLICE : 0);
+			    (conf->guard.police ? HG_GUARD_POLICE : 0) |
+			    (conf->guard.gate ? HG_GUARD_GATE : 0) |
+			    (conf->guard.gate == HG_GATE_SERVICES ? HG_GUARD_GATE_SERVICES : 0);
 	made.config.udp_one_way_s = seconds(conf->guard.udp_one_way);
 	made.config.udp_two_way_s = seconds(conf->guard.udp_two_way);
 	made.config.tcp_opening_s = seconds(conf->guard.tcp_opening);

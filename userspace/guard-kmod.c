@@ -343,6 +343,11 @@ static int set_profile(struct hg_guard *g, const struct hg_peer *peers, size_t n
 	return hg_kmod_change(g, m);
 }
 
+static int gate(struct hg_guard *g, unsigned int seconds)
+{
+	return send_u32(g, HG_CMD_GATE, HG_A_TIMEOUT, seconds);
+}
+
 struct rows {
 	void *rows;
 	size_t size;
@@ -529,6 +534,7 @@ const struct hg_guard_ops hg_guard_module = {
 	.get_config = get_config,
 	.set_policy = set_policy,
 	.set_flag = set_flag,
+	.gate = gate,
 	.set_profile = set_profile,
 	.get_bounds = get_bounds,
 	.clock = clock_of,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -99,6 +100,23 @@ int hg_maps_set_policy(struct hg_guard *g, enum hg_policy policy)
 	if (ret)
 		return ret;
 	c.policy = policy;
+	ret = config_write(g->maps, &c);
+	hg_pins_unlock(&p);
+	return ret;
+}
+
+/* The programs ask the coarse monotonic clock, which is behind by some milliseconds. */
+int hg_maps_gate(struct hg_guard *g, unsigned int seconds)
+{
+	struct hg_guard_config c;
+	struct timespec now;
+	struct hg_pins p;
+	int ret = config_lock(g, &p, &c);
+
+	if (ret)
+		return ret;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	c.open_until_s = seconds ? (__u32)now.tv_sec + seconds : 0;
 	ret = config_write(g->maps, &c);
 	hg_pins_unlock(&p);
 	return ret;

@@ -124,8 +124,10 @@ struct hg_guard_ops {
 	int (*interfaces)(struct hg_guard *g, struct hg_guard_interface *list, size_t *n);
 	int (*get_config)(struct hg_guard *g, struct hg_guard_config *config);
 	int (*set_policy)(struct hg_guard *g, enum hg_policy policy);
-	/* Switches one of HG_GUARD_CONFINE and HG_GUARD_POLICE. */
+	/* Switches one of HG_GUARD_*. */
 	int (*set_flag)(struct hg_guard *g, __u32 flag, bool on);
+	/* Opens the gate for so many seconds (up to HG_HEARTBEAT_MAX) from now; 0: shuts it. */
+	int (*gate)(struct hg_guard *g, unsigned int seconds);
 
 	/*
 	 * Replace peers, rules and bounds as one step: a packet sees the old set or the new one.
@@ -208,6 +210,10 @@ const char *hg_reason_name(unsigned int reason);
 const char *hg_guard_host_name(unsigned int host);
 const char *hg_policy_name(unsigned int policy);
 int hg_policy_parse(const char *name); /* or -EINVAL */
+/* Seconds for which the gate is still open; 0: it is shut. */
+unsigned int hg_guard_gate_left(const struct hg_guard_config *config);
+/* "none", "open", "shut" */
+const char *hg_guard_gate_name(const struct hg_guard_config *config);
 const char *hg_guard_mode_name(unsigned int mode);
 const char *hg_guard_clock_name(unsigned int clock);
 

@@ -16,11 +16,13 @@
 #include "interval.h"
 #include "model.h"
 #include "session.h"
+#include "watch.h"
 #include "../lib/log.h"
 
 /* Between sessions due "at once" by changes; a person's `sync now` does not wait for it. */
 #define GAP_MS 1000
 #define WAITERS_MAX 64
+#define GATE_MS 2000 /* after a session: for what ends its connection */
 #define NEVER UINT64_MAX
 
 struct waiter {
@@ -151,6 +153,8 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 	s->ended_ms = hg_uptime_ms();
 	hg_session_free(s->session);
 	s->session = NULL;
+	if (s->agent->watch)
+		hg_watch_gate(s->agent->watch, GATE_MS);
 	r = &s->last;
 	if (r->failure == HG_SYNC_OK) {
 		s->good++;
@@ -188,6 +192,8 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 	for (w = TAILQ_FIRST(&s->waiters); w; w = TAILQ_NEXT(w, link))
 		w->armed = true;
 	s->changed = 0;
+	if (s->agent->watch)
+		hg_watch_gate(s->agent->watch, s->agent->conf.mirror.session_timeout);
 	s->session = hg_session_new(&o);
 	if (!s->session) {
 		hg_error("sync: out of memory");

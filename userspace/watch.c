@@ -49,6 +49,7 @@ struct hg_watch {
 	int link_fd; /* tells of links that come, go and change */
 	struct event *links;
 	struct hg_lookup *lookup;
+	uint64_t open_until_ms;	     /* the gate */
 	uint64_t collector_known_ms; /* 0: not yet */
 	struct sockaddr_storage mirror[RESOLVED_MAX], collector;
 	size_t n_mirror, n_collector;
@@ -268,6 +269,8 @@ static void find_collector(struct hg_watch *w)
 
 	if (!w->sender || w->lookup)
 		return;
+	if (c->guard.gate == HG_GATE_STRICT && w->guard && hg_uptime_ms() >= w->open_until_ms)
+		return; /* no name server's answer would come in; the next session is soon enough */
 	if (w->collector_known_ms &&
 	    hg_uptime_ms() - w->collector_known_ms < COLLECTOR_KNOWN_S * 1000)
 		return;
@@ -576,6 +579,20 @@ void hg_watch_mirror(struct hg_watch *w, const struct sockaddr_storage *addrs, s
 	update_peers(w, false);
 }
 
+void hg_watch_gate(struct hg_watch *w, uint64_t ms)
+{
+	uint64_t s = (ms + 999) / 1000 + 1; /* it counts whole seconds, and one has begun */
+	int ret;
+
+	if (!w->guard || !w->agent->conf.guard.gate)
+		return;
+	ret = w->host->gate(w->guard, s < HG_HEARTBEAT_MAX ? s : HG_HEARTBEAT_MAX);
+	if (ret)
+		hg_warn("guard: the gate is as it was: %s", strerror(-ret));
+	w->open_until_ms = hg_uptime_ms() + ms;
+	find_collector(w);
+}
+
 int hg_watch_alarm_test(struct hg_watch *w, uint64_t *counter, char *err, size_t err_size)
 {
 	int ret;
@@ -625,11 +642,12 @@ json_t *hg_watch_guard_status(struct hg_watch *w)
 		else if (i != HG_PASS_OUT)
 			passed += counters[i];
 	}
-	return json_pack("{s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:o, s:I, s:o, s:o, s:s}", "host",
-			 w->host->name, "policy", hg_policy_name(config.policy), "confine",
+	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:o, s:I, s:I, s:o, s:I, s:o, s:o, s:s}",
+			 "host", w->host->name, "policy", hg_policy_name(config.policy), "confine",
 			 config.flags & HG_GUARD_CONFINE, "police", config.flags & HG_GUARD_POLICE,
-			 "interfaces", interfaces_json(w), "passed", (json_int_t)passed, "dropped",
-			 (json_int_t)dropped, "reasons", reasons, "episodes",
+			 "gate", hg_guard_gate_name(&config), "interfaces", interfaces_json(w),
+			 "passed", (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons",
+			 reasons, "episodes",
 			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "names",
 			 w->answers ? hg_answers_status(w->answers) : json_null(), "heartbeat",
 			 hg_heartbeat_status(w->heartbeat), "error", w->guard_error);

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct hg_agent;
 struct hg_watch;
@@ -25,6 +26,12 @@ void hg_watch_free(struct hg_watch *w);
 
 /* The mirror's addresses as just resolved; must be called before connecting to them. */
 void hg_watch_mirror(struct hg_watch *w, const struct sockaddr_storage *addrs, size_t n);
+
+/*
+ * Opens the gate for so many ms; whatever is left of an earlier call ends with it. Nothing is done
+ * if there is no guard, or its configuration has no gate.
+ */
+void hg_watch_gate(struct hg_watch *w, uint64_t ms);
 
 /* Sends a test alarm; *counter is its number. -ENOTCONN: no collector is configured. */
 int hg_watch_alarm_test(struct hg_watch *w, uint64_t *counter, char *err, size_t err_size);

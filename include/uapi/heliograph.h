@@ -47,6 +47,7 @@
  *   HEARTBEAT           TIMEOUT DISTRESS? DISTRESS_TO?
  *                                                    seconds; 0: stop. The datagram and where it
  *                                                    goes stay what they were if left out
+ *   GATE                TIMEOUT                  open for so many seconds; 0: shut
  *   LOCK                KEY SEAL_AFTER?
  *   UNLOCK              SEAL
  *   TEST                DIRECTION LINK FRAME NOW     REASON CHANNEL
@@ -76,7 +77,7 @@
  *
  * and its counter greater than that of the last seal that was good, and than SEAL_AFTER of LOCK. A
  * symmetric key, because small kernels verify no signature: only the mirror and this kernel have
- * it, and nothing reads it back. SET_BOUND, REMATCH and what only reads need no seal.
+ * it, and nothing reads it back. SET_BOUND, REMATCH, GATE and what only reads need no seal.
  *
  * When the heartbeat is not renewed for TIMEOUT seconds the kernel sends the datagram by itself, to
  * DISTRESS_TO over UDP from a socket of the namespace, again after 1, 2, 4, ... and then every 300
@@ -92,7 +93,7 @@
 #include <linux/types.h>
 
 /* Changes with any struct or map below; a guard of another ABI is replaced. */
-#define HG_GUARD_ABI 3
+#define HG_GUARD_ABI 4
 
 #define HG_PEERS_MAX 64
 #define HG_RULES_MAX 128
@@ -127,6 +128,7 @@ enum hg_reason {
 	HG_DROP_LINK,	   /* EtherType that the policy does not know */
 	HG_DROP_CONFINED,  /* sent by the device: the profile does not have it */
 	HG_DROP_POLICED,   /* sent by the device: over its channel's bounds in this second */
+	HG_DROP_GATE,	   /* of a flow of the device, but between sessions */
 	HG_REASON_MAX,
 };
 
@@ -157,14 +159,16 @@ struct hg_guard_config {
 	__u32 tcp_closing_s;
 	__u32 icmp_s;
 	__u32 other_s;
-	__u32 config_rate; /* ARP, ND, DHCP, IGMP/MLD, link packets a second, each kind */
-	__u32 n_trusted;   /* prefixes in the trusted map */
-	__u32 flags;	   /* HG_GUARD_* */
-	__u32 rows;	   /* of the windows that are in use; 0: all */
+	__u32 config_rate;  /* ARP, ND, DHCP, IGMP/MLD, link packets a second, each kind */
+	__u32 n_trusted;    /* prefixes in the trusted map */
+	__u32 flags;	    /* HG_GUARD_* */
+	__u32 rows;	    /* of the windows that are in use; 0: all */
+	__u32 open_until_s; /* the gate, monotonic seconds; 0: shut. GATE sets it, too */
+	__u32 pad;
 };
 
 #ifndef __cplusplus
-_Static_assert(sizeof(struct hg_guard_config) == 72, "hg_guard_config");
+_Static_assert(sizeof(struct hg_guard_config) == 80, "hg_guard_config");
 #endif
 
 /*
@@ -173,6 +177,14 @@ _Static_assert(sizeof(struct hg_guard_config) == 72, "hg_guard_config");
  */
 #define HG_GUARD_CONFINE 1u /* what is in no channel of the profile and to no peer */
 #define HG_GUARD_POLICE 2u  /* what a channel sends in a second over its bounds of a second */
+
+/*
+ * The gate: while it is shut nothing comes in for a flow but to the collector. What needs no flow
+ * (IP configuration, trusted prefixes) does as ever. It is opened for some seconds at a time, and
+ * shuts by itself: an agent that was killed leaves it shut, and the next one opens it.
+ */
+#define HG_GUARD_GATE 4u
+#define HG_GUARD_GATE_SERVICES 8u /* and to name and time servers */
 
 struct hg_peer {
 	struct hg_addr addr;
@@ -433,6 +445,7 @@ _Static_assert(sizeof(struct hg_score_event) == 176, "hg_score_event");
 #define HG_FLOWS_MAX 1048576 /* of a table */
 #define HG_DISTRESS_MAX 512  /* bytes of the datagram */
 #define HG_HEARTBEAT_MAX 3600
+#define HG_GUARD_FLAGS (HG_GUARD_CONFINE | HG_GUARD_POLICE | HG_GUARD_GATE | HG_GUARD_GATE_SERVICES)
 #define HG_KEY_LENGTH 32
 
 enum hg_command {
@@ -455,7 +468,8 @@ enum hg_command {
 	HG_CMD_EVENT,
 	HG_CMD_TEST,
 	HG_CMD_TEST_CLOSE,
-	HG_CMD_MAX = HG_CMD_TEST_CLOSE,
+	HG_CMD_GATE,
+	HG_CMD_MAX = HG_CMD_GATE,
 };
 
 enum hg_attribute {
@@ -472,7 +486,7 @@ enum hg_attribute {
 	HG_A_HEARTBEAT_LEFT, /* __u32: seconds; 0: it has run out; not there: none is expected */
 	HG_A_MEMORY,	     /* __u32: bytes that the guard holds */
 	HG_A_POLICY,	     /* __u32: enum hg_policy */
-	HG_A_FLAGS_ON,	     /* __u32: HG_GUARD_CONFINE, HG_GUARD_POLICE */
+	HG_A_FLAGS_ON,	     /* __u32: HG_GUARD_* */
 	HG_A_FLAGS_OFF,
 	HG_A_PEERS,	  /* struct hg_peer[0..HG_PEERS_MAX], roles not 0 */
 	HG_A_RULES,	  /* struct hg_rule[0..HG_RULES_MAX], channels not 0 */

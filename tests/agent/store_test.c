@@ -173,7 +173,7 @@ static void test_counters(void)
 	uint64_t last = (uint64_t)time(NULL) * 1000 - 60000, n;
 	int ret, good = 1;
 
-	/* The store is new, perhaps after another was lost of which alarms were taken. */
+	/* The directory's store is new, perhaps after another was lost of which alarms were taken. */
 	for (int round = 0; round < 3; round++) {
 		struct hg_store *s = open_store(dir, &ret);
 

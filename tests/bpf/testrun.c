@@ -161,6 +161,15 @@ static void shift_tables(struct testrun *t, __u32 by)
 	hash_write(t, FRAGMENTS, t->fragments, n);
 }
 
+/* With the gate's time in that of the kernel. */
+static void put_config(struct testrun *t)
+{
+	struct hg_guard_config c = t->config;
+
+	c.open_until_s += c.open_until_s ? t->offset_s : 0;
+	set(t, CONFIG, 0, &c);
+}
+
 /* Makes everything in the maps as old on the kernel's clock as it is on the test's. */
 static void keep_age(struct testrun *t)
 {
@@ -196,6 +205,7 @@ static void keep_age(struct testrun *t)
 		police.second += by;
 		set(t, POLICE, i, &police);
 	}
+	put_config(t);
 }
 
 static struct testrun *of(struct player *p)
@@ -221,7 +231,7 @@ static void player_configure(struct player *p, const struct play_world *w)
 		if (bpf_map_update_elem(t->maps[BOUND], &w->bound_addr[i], &w->bound[i], BPF_ANY))
 			die("hg_bound");
 	t->config = w->config;
-	set(t, CONFIG, 0, &w->config);
+	put_config(t);
 }
 
 static void player_begin(struct player *p, const struct play_world *w)

@@ -171,6 +171,31 @@ static const struct hg_case cases[] = {
 	  "> ip4 ihl=4 udp 4000 9 : out\n> ip4 r=D udp 4000 9 : out\n"
 	  "> tcp=SF 4000 80 : out\n> type=0x9000 data=46 : out\n"
 	  "> ip6 len=0 hbh udp 4000 9 : out\n> cut=14 : out\n" },
+
+	{ "gate: shut, nothing comes in for a flow",
+	  "> udp 4000 9\n< udp 4000 9 : flow\n. gate strict\n< udp 4000 9 : gate got=1\n"
+	  "< ip4 r=X toobig quote udp 4000 9 : gate\n< udp 4001 9 : no-flow\n"
+	  "> udp 4000 9 : out sent=2\n. policy monitor\n< udp 4000 9 : gate\n"
+	  ". gate no\n< udp 4000 9 : flow got=2\n" },
+	{ "gate: open for ten seconds",
+	  ". gate strict\n> tcp=S 4000 443 : out\n< tcp=SA 4000 443 : gate opening\n. open 10\n"
+	  "< tcp=SA 4000 443 : flow established answered=1\n> tcp=A 4000 443 : out\n. wait 9\n"
+	  "< tcp=A 4000 443 : flow\n. wait 1\n< tcp=A 4000 443 : gate established\n"
+	  ". open 1\n< tcp=A 4000 443 : flow\n. open 0\n< tcp=A 4000 443 : gate\n" },
+	{ "gate: services are name and time servers",
+	  ". gate services\n> ip4 r=N udp 4000 53 : out\n< ip4 r=N udp 4000 53 : flow\n"
+	  "> udp 4000 9 : out\n< udp 4000 9 : gate\n> ip4 r=M tcp=S 4001 8443 : out kept\n"
+	  "< ip4 r=M tcp=SA 4001 8443 : gate\n. gate strict\n< ip4 r=N udp 4000 53 : gate\n" },
+	{ "gate: IP configuration goes on, and trusted prefixes",
+	  ". gate strict\n> ip4 r=192.168.1.1 udp 68 67 : out\n"
+	  "< ip4 r=192.168.1.1 udp 68 67 : dhcp\n. trust 203.0.113.0/24\n"
+	  "> ip4 r=X udp 4000 9 : out\n< ip4 r=X udp 4000 9 : trusted\n" },
+	{ "gate: fragments share what their first meets",
+	  "> ip4 r=N udp 4000 53\n. gate strict\n"
+	  "< ip4 r=N id=7 mf udp 4000 53 data=1472 : gate\n"
+	  "< ip4 r=N id=7 off=1480 next=17 data=80 : stray-fragment\n. open 5\n"
+	  "< ip4 r=N id=7 mf udp 4000 53 data=1472 : flow\n"
+	  "< ip4 r=N id=7 off=1480 next=17 data=80 : fragment\n" },
 };
 
 const struct hg_cases hg_cases_out = { cases, sizeof(cases) / sizeof(cases[0]) };

@@ -185,6 +185,11 @@ static int command(struct player *other, char *text)
 		flag(HG_GUARD_CONFINE, value);
 	} else if (!strcmp(word, "police")) {
 		flag(HG_GUARD_POLICE, value);
+	} else if (!strcmp(word, "gate")) {
+		flag(HG_GUARD_GATE, strcmp(value, "no") ? "yes" : "no");
+		flag(HG_GUARD_GATE_SERVICES, strcmp(value, "services") ? "no" : "yes");
+	} else if (!strcmp(word, "open")) { /* SECONDS */
+		world.config.open_until_s = atoi(value) ? world.now_s + atoi(value) : 0;
 	} else if (!strcmp(word, "generation")) { /* +2: the same bank, all flows matched again */
 		world.config.generation += atoi(value);
 	} else if (!strcmp(word, "bound")) {

@@ -76,8 +76,8 @@ static void fill_nothing(struct message *m)
 static void fill_policy(struct message *m)
 {
 	put_u32(m, HG_A_POLICY, below(3));
-	put_u32(m, HG_A_FLAGS_ON, below(4));
-	put_u32(m, HG_A_FLAGS_OFF, below(4));
+	put_u32(m, HG_A_FLAGS_ON, below(16));
+	put_u32(m, HG_A_FLAGS_OFF, below(16));
 }
 
 static void fill_profile(struct message *m)
@@ -142,6 +142,11 @@ static void fill_heartbeat(struct message *m)
 	message_put(m, HG_A_DISTRESS_TO, &to, sizeof(to));
 }
 
+static void fill_gate(struct message *m)
+{
+	put_u32(m, HG_A_TIMEOUT, below(3) ? below(3) : below(HG_HEARTBEAT_MAX + 1));
+}
+
 static void fill_lock(struct message *m)
 {
 	uint64_t after = below(1000);
@@ -188,6 +193,7 @@ const struct seed seeds[] = {
 	{ "get-bound", HG_CMD_GET_BOUND, NLM_F_DUMP, fill_nothing },
 	{ "rematch", HG_CMD_REMATCH, 0, fill_nothing },
 	{ "heartbeat", HG_CMD_HEARTBEAT, 0, fill_heartbeat },
+	{ "gate", HG_CMD_GATE, 0, fill_gate },
 	{ "lock", HG_CMD_LOCK, 0, fill_lock },
 	{ "unlock", HG_CMD_UNLOCK, 0, fill_nothing },
 	{ "test", HG_CMD_TEST, 0, fill_test },

@@ -208,7 +208,8 @@ static void player_configure(struct player *p, const struct play_world *w)
 	struct module *m = of(p);
 	const struct hg_guard_config *new = &w->config, *old = &m->world.config;
 
-	if (new->config_rate != old->config_rate || new->n_trusted != old->n_trusted)
+	if (new->config_rate != old->config_rate || new->n_trusted != old->n_trusted ||
+	    new->open_until_s != old->open_until_s)
 		adopt(m, w);
 	else if (new->policy != old->policy || new->flags != old->flags)
 		tell_policy(m, w);

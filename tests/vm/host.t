@@ -62,7 +62,7 @@ def fill(root, module, other, pki):
     for name in ("heliograph", "heliographd"):
         root.program(f"{BUILD}/{name}", "/t/build/" + name)
     root.put(BUILD + "/ebpf/heliograph.bpf.o", "/t/build/ebpf/heliograph.bpf.o")
-    for name in ("functional.t", "world.py", "packet.py"):
+    for name in ("functional.t", "world.py", "packet.py", "session.py"):
         root.put(TOP + "/tests/net/" + name, "/t/tests/net/" + name)
     root.put(HERE + "/host_guest.py", "/t/tests/vm/host_guest.py")
     root.put(module, "/t/heliograph.ko")

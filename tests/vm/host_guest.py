@@ -16,6 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, "/t/tests/net")
+import session
 from world import BUILD, DEV4, NET4, Tap, World, run, wait_for
 
 MODULE, OTHER, KEY = "/t/heliograph.ko", "/t/other-abi.ko", "/tmp/key"
@@ -233,6 +234,30 @@ def scored(tap, w):
                score["attack"] == "udp-flood", "events: a score over its bound", score)
         reader.terminate()
     tap.ok(guard.status()["dropped"]["policed"] > 20, "policed: the excess of a channel is dropped")
+
+
+def gated(tap, w):
+    session.serve(w)
+    guard = w.guard("auto", host="module", gate="strict").on()
+    c = session.connect(w, NET4, timeout=30) if not guard("gate", 60).returncode else None
+    tap.ok(c and session.exchange(c) and guard.status()["gate"] == "open",
+           "gate: open, what the device asks is answered", guard.status())
+    guard("gate", 0)
+    n = guard.status()["dropped"]["gate"]
+    c.settimeout(2)
+    try:
+        answered = session.exchange(c)
+    except OSError:
+        answered = False
+    tap.ok(not answered and guard.status()["dropped"]["gate"] > n and
+           guard.status()["gate"] == "shut", "gate: shut, it is not", guard.status())
+    p = guard("gate", 3601, check=False)
+    tap.ok(p.returncode == 2 and "0 to 3600" in p.stderr, "gate: usage", p.stderr)
+    guard("gate", 60)
+    c.settimeout(60)
+    tap.ok(c.recv(64), "gate: open again, the connection goes on")
+    c.close()
+    guard.off()
 
 
 def slow_reader(tap, w):
@@ -471,7 +496,7 @@ def agent_without_module(tap, w):
 def main():
     tap = Tap()
     w = World()
-    for part in (choice, commands, several, changed_meanwhile, refusals, scored, slow_reader, unloaded, heartbeat, locked,
+    for part in (choice, commands, several, changed_meanwhile, refusals, scored, gated, slow_reader, unloaded, heartbeat, locked,
                  agent_without_module):
         if sys.argv[1:] and part.__name__ not in sys.argv[1:]:
             continue

@@ -60,9 +60,9 @@ class Agent:
                 f.write(f"[{name}]\n" + "".join(line + "\n" for line in lines))
         self.proc = None
 
-    def start(self, env=None):
+    def start(self, env=None, wrap=lambda args: args):
         with open(self.log_path, "ab") as log:
-            self.proc = subprocess.Popen([BUILD + "/heliographd", "-c", self.conf], stdout=log, stderr=log,
+            self.proc = subprocess.Popen(wrap([BUILD + "/heliographd", "-c", self.conf]), stdout=log, stderr=log,
                                          env=dict(os.environ, **(env or {})))
         wait_for(self.answers, "the agent's socket", 30)
         return self

@@ -104,6 +104,8 @@ for kind in ("first contact", "resumed, ticket", "resumed, PSK"):
     ok(1000 < size < ten < size + 400, f"{kind}: 10 changes are some bytes more", (size, ten))
     cpu = [rows.get((f"sync: {kind}, idle", who), {}).get("value", 0) for who in ("mirror CPU", "PostgreSQL CPU", "device's CPU")]
     ok(min(cpu) > 20 and max(cpu) < 100000, f"{kind}: CPU of all three", cpu)
+r = rows.get(("sync: heliographd itself, resumed, PSK, idle", "IP bytes, close included"), {})
+ok(0.9 < r.get("ratio", 0) < 1.1, "the agent itself takes as many bytes as a simulated device", r)
 equal(sorted(tables), ["pgbench", "sync"], "it has its tables")
 ok(all(("durable syncs a second", f"{b}, {w}") in rows for b in ("batched", "unbatched") for w in ("rounds of open sessions", "a session each, by PSK")),
    "pgbench is beside the mirror with batches and without", list(rows))

@@ -32,3 +32,5 @@ test-libs-tests/agent/model_test := -ljansson -lm
 test-srcs-tests/agent/store_faults_test := $(store-srcs) tests/agent/faultvfs.c \
 	tests/agent/store_script.c
 test-libs-tests/agent/store_faults_test := -lsqlite3
+test-srcs-tests/agent/store_size_test := $(store-srcs) tests/agent/faultvfs.c
+test-libs-tests/agent/store_size_test := -lsqlite3

@@ -12,54 +12,8 @@
 #include <unistd.h>
 #include <sys/wait.h>
 #include <sqlite3.h>
+#include "store_files.h"
 #include "../../userspace/store.h"
-
-#define HEAD(version) "PRAGMA application_id = 1212633940; PRAGMA user_version = " #version ";"
-
-#define TABLES_1                                                                                   \
-	"CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), epoch BLOB NOT NULL CHECK"   \
-	" (length(epoch) = 16), change_seq INTEGER NOT NULL DEFAULT 0, change_acked INTEGER NOT"   \
-	" NULL DEFAULT 0, mirror_epoch BLOB CHECK (length(mirror_epoch) = 16), mirror_cursor"      \
-	" INTEGER NOT NULL DEFAULT 0, command_cursor INTEGER NOT NULL DEFAULT 0, session_limit"    \
-	" INTEGER NOT NULL DEFAULT 0, alarm_limit INTEGER NOT NULL DEFAULT 0) STRICT;"             \
-	"CREATE TABLE property (name TEXT PRIMARY KEY, owner INTEGER NOT NULL CHECK (owner IN"     \
-	" (0, 1)), value BLOB, seq INTEGER NOT NULL, time_ms INTEGER NOT NULL) STRICT;"            \
-	"CREATE INDEX property_seq ON property (owner, seq);"                                      \
-	"CREATE TABLE command (seq INTEGER PRIMARY KEY, action TEXT NOT NULL, input BLOB,"         \
-	" execute_within_ms INTEGER NOT NULL, repeatable INTEGER NOT NULL, state INTEGER"          \
-	" NOT NULL, told INTEGER NOT NULL, received_ms INTEGER NOT NULL, received_up_ms INTEGER"   \
-	" NOT NULL, boot TEXT NOT NULL, exit_status INTEGER NOT NULL DEFAULT 0, output BLOB,"      \
-	" detail TEXT) STRICT;"
-
-#define ROWS_1                                                                                     \
-	"INSERT INTO state VALUES (1, x'00112233445566778899aabbccddeeff', 9, 7,"                  \
-	" x'ffeeddccbbaa99887766554433221100', 40, 3, 1024, 2048);"                                \
-	"INSERT INTO property VALUES ('goal', 1, x'14', 40, 5), ('mine', 0, x'15', 8, 6),"         \
-	" ('old', 0, x'16', 3, 1), ('removed', 0, NULL, 9, 7);"                                    \
-	"INSERT INTO command VALUES (2, 'ends', NULL, 0, 0, 4, 2, 1, 1, 'boot', 3, x'17',"         \
-	" 'text'), (3, 'waits', x'18', 500, 1, 2, 2, 1, 1, 'boot', 0, NULL, NULL);"
-
-#define TABLES_2                                                                                   \
-	"CREATE TABLE profile (used INTEGER PRIMARY KEY, model TEXT NOT NULL, firmware TEXT NOT"   \
-	" NULL, serial INTEGER NOT NULL, UNIQUE (model, firmware)) STRICT;"
-
-#define ROWS_2 "INSERT INTO profile VALUES (1, 'cam', '1.0', 12);"
-
-#define TABLES_3                                                                                   \
-	"ALTER TABLE property ADD COLUMN theirs INTEGER;"                                          \
-	"ALTER TABLE property ADD COLUMN theirs_seq INTEGER NOT NULL DEFAULT 0;"                   \
-	"ALTER TABLE property ADD COLUMN told BLOB;"                                               \
-	"CREATE TABLE conflict (id INTEGER PRIMARY KEY, name TEXT NOT NULL, owner INTEGER NOT"     \
-	" NULL, value BLOB, time_ms INTEGER NOT NULL) STRICT;"
-
-/* What each version wrote, from version 1 on. */
-static const char *const files[] = {
-	HEAD(1) TABLES_1 ROWS_1,
-	HEAD(2) TABLES_1 TABLES_2 ROWS_1 ROWS_2,
-	HEAD(3) TABLES_1 TABLES_2 ROWS_1 ROWS_2 TABLES_3,
-};
-
-#define N_FILES ((int)(sizeof(files) / sizeof(files[0])))
 
 static char dir[] = "/tmp/hg-schema.XXXXXX", path[64], err[512];
 
@@ -171,11 +125,11 @@ static void test_older(void)
 	hg_store_close(open_store(&ret));
 	snprintf(newest, sizeof(newest), "%s", ask(schema));
 	version = atoi(ask("PRAGMA user_version"));
-	ok(version >= N_FILES && version <= N_FILES + 1,
+	ok(version >= STORE_FILES && version <= STORE_FILES + 1,
 	   "the newest version is %d; a file of each before it is tried, %d in all", version,
-	   N_FILES);
-	for (int i = 0; i < N_FILES; i++) {
-		make_file(files[i]);
+	   STORE_FILES);
+	for (int i = 0; i < STORE_FILES; i++) {
+		make_file(store_files[i]);
 		s = open_store(&ret);
 		ok(!ret, "a store of version %d opens", i + 1);
 		if (s)
@@ -202,7 +156,7 @@ static void test_newer(void)
 	size_t n;
 	int ret;
 
-	make_file(HEAD(99) TABLES_1 ROWS_1 "CREATE TABLE later (x);");
+	make_file(STORE_HEAD(99) STORE_TABLES_1 STORE_ROWS_1 "CREATE TABLE later (x);");
 	n = read_file(before, sizeof(before));
 	ok(!open_store(&ret) && ret == -EUCLEAN, "a newer version is refused");
 	ok(strstr(err, "schema 99") && strstr(err, "newer"), "in words");

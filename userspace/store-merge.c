@@ -282,13 +282,16 @@ static int keep_lost(struct hg_store *s, const struct hg_wire_change *w, bool st
 	return ret ? ret : hg_db_run(s, stmt);
 }
 
-/* Whether our row stays against w, and whether what does not stay is lost, unheard until now. */
-static int judge(struct hg_store *s, const struct hg_wire_change *w, uint64_t acked, bool *row,
-		 bool *stays, bool *lost)
+/*
+ * Whether our row stays against w, and whether what does not stay is lost: the mirror had not
+ * heard ours, or may have lost it since.
+ */
+static int judge(struct hg_store *s, const struct hg_wire_change *w, uint64_t acked,
+		 bool new_mirror, bool *row, bool *stays, bool *lost)
 {
 	sqlite3_stmt *stmt =
 		hg_db_stmt(s, "SELECT owner, seq, time_ms, value FROM property WHERE name = ?");
-	uint64_t seq;
+	uint64_t seq, known = new_mirror ? 0 : s->cursors.change_acked;
 	int ret;
 
 	if (!stmt)
@@ -300,8 +303,7 @@ static int judge(struct hg_store *s, const struct hg_wire_change *w, uint64_t ac
 	if (ret == 1 && sqlite3_column_int(stmt, 0) == HG_OWNER_DEVICE) {
 		seq = sqlite3_column_int64(stmt, 1);
 		*stays = seq > acked && (uint64_t)sqlite3_column_int64(stmt, 2) > w->time_ms;
-		*lost = seq > s->cursors.change_acked && seq <= s->cursors.change_seq &&
-			!hg_slice_eq(hg_db_column(stmt, 3), w->value);
+		*lost = (*stays || seq > known) && !hg_slice_eq(hg_db_column(stmt, 3), w->value);
 	}
 	sqlite3_reset(stmt);
 	return ret < 0 ? ret : 0;
@@ -319,7 +321,7 @@ int hg_db_take_newest(struct hg_store *s, const struct hg_wire_change *w, uint64
 	sqlite3_stmt *stmt;
 	int ret;
 
-	ret = judge(s, w, acked, &row, &stays, &lost);
+	ret = judge(s, w, acked, applied->new_mirror, &row, &stays, &lost);
 	if (!ret && lost)
 		ret = keep_lost(s, w, stays, applied);
 	if (ret || stays) /* the next request says ours, and the mirror will see that it is newer */

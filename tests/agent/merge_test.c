@@ -255,10 +255,17 @@ static void test_counter(struct hg_store *s)
 /* The mirror was put back from a backup and has lost what it wrote last; the device says it. */
 static struct hg_store *test_new_mirror(struct hg_store *s)
 {
+	struct hg_store_applied done;
+
 	hear(s, epoch_a, last(s), 20, "n4", number(4), 4000);
 	hear(s, epoch_a, last(s), 21, "m", number(1), 4000);
 	hear(s, epoch_a, last(s), 22, "c2", number(7), 1);
-	ok(hear(s, epoch_b, 0, 1, "c1", number(1), 1).new_mirror, "a new epoch of the mirror");
+	set(s, "n7", 7, 4000);
+	hear(s, epoch_a, last(s), 23, NULL, number(0), 0);
+	done = hear(s, epoch_b, 0, 1, "n7", number(8), UINT64_C(1) << 60);
+	ok(done.new_mirror && done.lost, "a new epoch of the mirror, with another value");
+	ok(strstr(lost(s, done.last_conflict), "n7=7@"), "what it had and may have lost is named");
+	hear(s, epoch_b, 0, 2, "c1", number(1), 1);
 	s = reopen(s);
 	ok(strstr(unsaid(s), "n4=4@4000 "), "what it wrote to both sides' is said to it");
 	ok(!strstr(unsaid(s), "m="), "not what it owns");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # san: no, runs no program of ours
-# The model of the sync protocol, in its short form: two searches that must find nothing and two
+# The model of the sync protocol, in its short form: three searches that must find nothing and three
 # planted faults that must be found. `make model` has all of them.
 set -u
 . "$(dirname "$0")/tap.sh"

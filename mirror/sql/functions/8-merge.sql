@@ -55,7 +55,9 @@ BEGIN
 		RETURN p_problem;
 	END IF;
 	PERFORM merge_conflict(p_device, p_name, 'device', v, p.value);
-	UPDATE property SET owner = 'mirror', seq = mirror_number(p_device) WHERE device_id = p_device AND name = p_name;
+	IF p.owner = 'device' OR p.seq <= p_seen THEN -- else it is about to be said anyway
+		UPDATE property SET owner = 'mirror', seq = mirror_number(p_device) WHERE device_id = p_device AND name = p_name;
+	END IF;
 	RETURN coalesce(p_problem, 'a newer value is held');
 END $$;
 

@@ -45,7 +45,8 @@ static int encode(struct hg_property *p, const char *name, const json_t *value, 
 	if (len == -ENOMEM)
 		return -ENOMEM;
 	if (len == -ENOSPC)
-		snprintf(err, err_size, "%s: larger than [device] object_max, %llu bytes", name,
+		snprintf(err, err_size, "%s: larger than %s%llu bytes", name,
+			 max > HG_WIRE_VALUE_MAX ? "[device] object_max, " : "",
 			 (unsigned long long)max);
 	else if (len < 0)
 		snprintf(err, err_size, "%s: nested too deeply, or not UTF-8", name);
@@ -72,6 +73,14 @@ static void announce(struct hg_agent *agent, const struct hg_property *list, siz
 		hg_sync_changed(agent->sync, n, within);
 }
 
+/* The mirror may have to say a value of both sides again: these travel whole. */
+static size_t size_max(const struct hg_agent *agent, const char *name)
+{
+	return agent->model && hg_model_rule(agent->model, name) != HG_MERGE_NONE
+		       ? HG_WIRE_VALUE_MAX
+		       : agent->conf.device.object_max;
+}
+
 int hg_property_write(struct hg_agent *agent, const json_t *values, bool urgent, size_t *changed,
 		      char *err, size_t err_size)
 {
@@ -88,8 +97,7 @@ int hg_property_write(struct hg_agent *agent, const json_t *values, bool urgent,
 	json_object_foreach ((json_t *)values, name, value) {
 		ret = check(agent, name, value, err, err_size);
 		if (!ret)
-			ret = encode(&list[n], name, value, agent->conf.device.object_max, err,
-				     err_size);
+			ret = encode(&list[n], name, value, size_max(agent, name), err, err_size);
 		if (ret)
 			goto free;
 		n++;

@@ -16,6 +16,7 @@ w.model({"@context": ["https://www.w3.org/2022/wot/td/v1.1", {"hg": "urn:heliogr
              "goal": {"type": "number", "maximum": 100, "hg:merge": "newest"},
              "count": {"type": "integer", "maximum": 1000, "hg:merge": "counter"},
              "spare": {"type": "integer", "hg:merge": "counter"},
+             "text": {"type": "string", "hg:merge": "newest"},
              "own": {"type": "number", "readOnly": True}}})
 token = w.token("app", "--right", "read", "--right", "write")
 w.serve()
@@ -112,6 +113,9 @@ r = d.take(d.request(_10=[one]))
 d.close()
 equal((get(d, "goal"), r.changes[-1][1:]), (62, ("goal", 62)), "a change that comes twice counts once: no later write is undone")
 ok(conflicts(d) == n + ", goal mirror 60 61", "and is no conflict", conflicts(d))
+
+equal(put(d, "text", "x" * 17000), 413, "a value of both sides that would travel in parts is refused")
+equal(put(d, "text", "x" * 16000), 204, "a smaller one is not")
 
 # With the store of the device, or a backup of the mirror
 d = new("stores")

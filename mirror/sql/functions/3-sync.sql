@@ -98,7 +98,8 @@ BEGIN
 		cursor := c.seq;
 		why := change_problem(c.def, c.it);
 		IF why IS NULL AND c.it ? 'size' THEN
-			why := large_problem(p_device, (c.def).name, (c.it->>'size')::bigint);
+			why := CASE (c.def).owner WHEN 'newest' THEN both_large_problem()
+			       ELSE large_problem(p_device, (c.def).name, (c.it->>'size')::bigint) END;
 		END IF;
 		IF (c.def).owner = 'newest' THEN
 			why := merge_newest(p_device, (c.def).name, c.it, p_seen, why);

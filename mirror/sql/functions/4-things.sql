@@ -291,7 +291,9 @@ BEGIN
 	ELSIF def.owner = 'device' THEN
 		RETURN property_wish(e.t, e.d, p_url, p_name, p_value);
 	END IF;
-	IF p_cbor IS NOT NULL AND large_problem(p_device, p_name, length(p_cbor)) IS NOT NULL THEN
+	IF def.owner = 'newest' AND p_cbor IS NOT NULL THEN
+		RETURN api_problem(413, 'Content Too Large', both_large_problem());
+	ELSIF p_cbor IS NOT NULL AND large_problem(p_device, p_name, length(p_cbor)) IS NOT NULL THEN
 		RETURN api_problem(413, 'Content Too Large', large_problem(p_device, p_name, length(p_cbor)));
 	END IF;
 	reply := property_store(e.t, e.d, p_name, p_value, p_if_match);

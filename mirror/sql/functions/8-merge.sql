@@ -12,6 +12,12 @@ LANGUAGE sql IMMUTABLE AS $$
 	SELECT 4611686018427387903
 $$;
 
+-- Either side may have to say a value of both again, so these are never so large that they travel in parts.
+CREATE FUNCTION both_large_problem() RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT 'a property that both sides write takes at most 16384 bytes'
+$$;
+
 -- The next number of a change of the mirror.
 CREATE FUNCTION mirror_number(p_device text) RETURNS bigint
 LANGUAGE sql AS $$
@@ -34,7 +40,8 @@ CREATE FUNCTION merge_newest(p_device text, p_name text, p_change jsonb, p_seen 
 LANGUAGE plpgsql AS $$
 DECLARE
 	p property;
-	v jsonb := p_change->'value';
+	v jsonb := CASE WHEN p_change ? 'size' THEN to_jsonb(format('(%s bytes)', p_change->>'size'))
+			ELSE p_change->'value' END; -- a large one is refused, and not worth keeping
 	made bigint := (p_change->>'time')::bigint;
 BEGIN
 	SELECT * INTO p FROM property WHERE device_id = p_device AND name = p_name;

@@ -315,10 +315,10 @@ static void on_key(void *ctx, const PGresult *res, const char *error)
 	if (PQntuples(res))
 		key_from_row(r->in, res, &entry);
 	if (entry.state == HG_KEY_UNKNOWN) {
-		hg_keys_put(r->in->unknown, r->key_id, &entry, time(NULL));
+		hg_keys_put(r->in->unknown, r->key_id, &entry, now_ms() / 1000);
 		tell_to_enrol(r);
 	} else {
-		hg_keys_put(r->in->keys, r->key_id, &entry, time(NULL));
+		hg_keys_put(r->in->keys, r->key_id, &entry, now_ms() / 1000);
 		verify(r, &entry);
 	}
 	EVP_PKEY_free(entry.key);
@@ -341,14 +341,14 @@ static void take_alarm(const struct request *seen)
 		count(in, HG_AUDIT_BUSY);
 		return;
 	}
-	key = hg_keys_find(in->keys, r->key_id, time(NULL));
+	key = hg_keys_find(in->keys, r->key_id, now_ms() / 1000);
 	if (key) {
 		verify(r, key);
 		return;
 	}
 	if (!may_ask(in)) {
 		free(r);
-	} else if (hg_keys_find(in->unknown, r->key_id, time(NULL))) {
+	} else if (hg_keys_find(in->unknown, r->key_id, now_ms() / 1000)) {
 		tell_to_enrol(r);
 	} else {
 		hex(r->key_id, sizeof(r->key_id), id);

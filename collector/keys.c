@@ -7,11 +7,13 @@
 #include "keys.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#define UNKNOWN_S 2 /* short: the device may be enrolling at this moment */
+#define UNKNOWN_S 2  /* short: the device may be enrolling at this moment */
+#define REFUSED_S 10 /* perhaps our own clock was wrong, and nothing is with the certificate */
 
 struct entry {
 	TAILQ_ENTRY(entry) recent;
@@ -91,6 +93,19 @@ void hg_keys_free(struct hg_keys *k)
 	free(k);
 }
 
+static time_t kept_s(enum hg_key_state state)
+{
+	switch (state) {
+	case HG_KEY_UNKNOWN:
+		return UNKNOWN_S;
+	case HG_KEY_REFUSED:
+		return REFUSED_S;
+	case HG_KEY_GOOD:
+		break;
+	}
+	return INT_MAX;
+}
+
 const struct hg_key *hg_keys_find(struct hg_keys *k, const uint8_t id[static HG_KEY_ID_LEN],
 				  time_t now)
 {
@@ -98,7 +113,7 @@ const struct hg_key *hg_keys_find(struct hg_keys *k, const uint8_t id[static HG_
 
 	if (!e)
 		return NULL;
-	if (e->key.state == HG_KEY_UNKNOWN && now - e->put_at >= UNKNOWN_S) {
+	if (now - e->put_at >= kept_s(e->key.state)) {
 		drop(k, e);
 		return NULL;
 	}

@@ -15,7 +15,7 @@
 enum hg_key_state {
 	HG_KEY_UNKNOWN, /* not in the database; believed for a few seconds */
 	HG_KEY_GOOD,
-	HG_KEY_REFUSED, /* its certificate is expired or revoked */
+	HG_KEY_REFUSED, /* its certificate is expired or revoked; believed for some seconds */
 };
 
 struct hg_key {
@@ -31,8 +31,9 @@ struct hg_keys *hg_keys_new(size_t max); /* NULL: out of memory */
 void hg_keys_free(struct hg_keys *k);
 
 /*
- * NULL: not in memory (or an unknown one whose time is over). now is Unix time. The entry is the
- * table's, and good until the next call that puts or clears.
+ * NULL: not in memory (or an unknown or refused one whose time is over). now is in seconds of a
+ * clock that does not jump. The entry is the table's, and good until the next call that puts or
+ * clears.
  */
 const struct hg_key *hg_keys_find(struct hg_keys *k, const uint8_t id[static HG_KEY_ID_LEN],
 				  time_t now);

@@ -283,14 +283,41 @@ const struct hg_store_cursors *hg_store_cursors(const struct hg_store *s)
 	return &s->cursors;
 }
 
-int hg_store_next(struct hg_store *s, enum hg_store_counter which, uint64_t *number)
+/* Numbers up to limit may be used, once this is durable. */
+static int reserve(struct hg_store *s, enum hg_store_counter which, uint64_t limit)
 {
-	static const char *const reserve[HG_COUNTERS] = {
+	static const char *const sql[HG_COUNTERS] = {
 		"UPDATE state SET session_limit = ?",
 		"UPDATE state SET alarm_limit = ?",
 	};
+	sqlite3_stmt *stmt = hg_db_stmt(s, sql[which]);
+	int ret;
+
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_u64(stmt, 1, limit);
+	ret = hg_db_run(s, stmt);
+	if (!ret)
+		s->counters[which].limit = limit;
+	return ret;
+}
+
+int hg_store_raise(struct hg_store *s, enum hg_store_counter which, uint64_t least)
+{
+	int ret = 0;
+
+	if (s->counters[which].next >= least)
+		return 0;
+	if (s->counters[which].limit < least)
+		ret = reserve(s, which, least + COUNTER_BLOCK);
+	if (!ret)
+		s->counters[which].next = least;
+	return ret;
+}
+
+int hg_store_next(struct hg_store *s, enum hg_store_counter which, uint64_t *number)
+{
 	uint64_t left = s->counters[which].limit + 1 - s->counters[which].next;
-	sqlite3_stmt *stmt;
 	int ret;
 
 	if (which == HG_COUNTER_SESSION) { /* a session tells what is durable only */
@@ -300,14 +327,8 @@ int hg_store_next(struct hg_store *s, enum hg_store_counter which, uint64_t *num
 	}
 	/* From half a block on, so that a full disk is noticed while numbers are left. */
 	if (left <= COUNTER_BLOCK / 2) {
-		stmt = hg_db_stmt(s, reserve[which]);
-		if (!stmt)
-			return -EIO;
-		hg_db_bind_u64(stmt, 1, s->counters[which].limit + COUNTER_BLOCK);
-		ret = hg_db_run(s, stmt);
-		if (!ret)
-			s->counters[which].limit += COUNTER_BLOCK;
-		else if (!left)
+		ret = reserve(s, which, s->counters[which].limit + COUNTER_BLOCK);
+		if (ret && !left)
 			return ret;
 	}
 	*number = s->counters[which].next++;

@@ -77,6 +77,8 @@ const struct hg_store_cursors *hg_store_cursors(const struct hg_store *s);
  */
 enum hg_store_counter { HG_COUNTER_SESSION, HG_COUNTER_ALARM, HG_COUNTERS };
 int hg_store_next(struct hg_store *s, enum hg_store_counter which, uint64_t *number);
+/* From now on numbers are `least` and above, if they are not already. Returns 0 or -errno. */
+int hg_store_raise(struct hg_store *s, enum hg_store_counter which, uint64_t least);
 
 /*
  * A new epoch: the mirror is to forget our numbering; all our properties are sent again. It keeps

@@ -32,6 +32,8 @@
 #define TICK_S 10
 #define COLLECTOR_KNOWN_S 600 /* then its name is resolved again */
 #define RESOLVED_MAX HG_ADDRESSES_MAX
+#define STEPS_MAX 30			 /* 2^40: as ms 35 years */
+#define COUNTER_LAST (UINT64_C(1) << 62) /* from here on no number is skipped */
 
 struct hg_watch {
 	struct hg_agent *agent;
@@ -43,6 +45,7 @@ struct hg_watch {
 	struct hg_detect *detect;
 	struct hg_answers *answers;	/* NULL: no guard or no profile is configured */
 	struct hg_alarm_sender *sender; /* NULL: no collector */
+	unsigned int refused;		/* alarms in a row, at most STEPS_MAX */
 	struct hg_heartbeat *heartbeat; /* NULL: no guard is configured */
 	bool locked;			/* the guard refused to be changed, and that was said */
 	struct event *tick;
@@ -328,10 +331,24 @@ static uint64_t next_counter(void *ctx)
 
 static void on_answered(void *ctx, uint64_t counter, int result)
 {
-	if (result)
-		hg_warn("alarm: %llu: refused by the collector", (unsigned long long)counter);
-	else
+	struct hg_watch *w = ctx;
+	uint64_t least;
+
+	if (!result) {
 		hg_info("alarm: %llu: acknowledged", (unsigned long long)counter);
+		w->refused = 0;
+		return;
+	}
+	hg_warn("alarm: %llu: refused by the collector", (unsigned long long)counter);
+	/*
+	 * It may have taken higher numbers: of a copy, or of a store that was lost. The time is
+	 * above them if the clock is right and was; else steps that double find a way.
+	 */
+	least = counter + (UINT64_C(1024) << (w->refused < STEPS_MAX ? w->refused++ : STEPS_MAX));
+	if (least < hg_now_ms())
+		least = hg_now_ms();
+	if (least < COUNTER_LAST && hg_store_raise(w->agent->store, HG_COUNTER_ALARM, least))
+		hg_error("alarm: %s", hg_store_error(w->agent->store));
 }
 
 /* What the detector found; said in the log whether or not somebody is to be told. */

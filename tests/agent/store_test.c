@@ -173,7 +173,7 @@ static void test_counters(void)
 	uint64_t last = (uint64_t)time(NULL) * 1000 - 60000, n;
 	int ret, good = 1;
 
-	/* The directory's store is new, perhaps after another was lost of which alarms were taken. */
+	/* The store is new, perhaps after another was lost of which alarms were taken. */
 	for (int round = 0; round < 3; round++) {
 		struct hg_store *s = open_store(dir, &ret);
 
@@ -181,6 +181,18 @@ static void test_counters(void)
 			good &= !hg_store_next(s, HG_COUNTER_ALARM, &n) && n > last;
 			last = n;
 		}
+		hg_store_close(s);
+	}
+	for (int round = 0; round < 2; round++) {
+		struct hg_store *s = open_store(dir, &ret);
+
+		last += 5000;
+		good &= !hg_store_raise(s, HG_COUNTER_ALARM, last);
+		good &= !hg_store_next(s, HG_COUNTER_ALARM, &n) && n == last;
+		good &= !hg_store_raise(s, HG_COUNTER_ALARM, last + 100);
+		good &= !hg_store_raise(s, HG_COUNTER_ALARM, last);
+		good &= !hg_store_next(s, HG_COUNTER_ALARM, &n) && n == last + 100;
+		last = n;
 		hg_store_close(s);
 	}
 	ok(good, "numbers of alarms begin with the time and only grow, over restarts too");

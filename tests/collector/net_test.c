@@ -156,6 +156,7 @@ static void keys(void)
 	struct hg_keys *k = hg_keys_new(16);
 	struct hg_key good = { .state = HG_KEY_GOOD, .key = EVP_EC_gen("P-256") };
 	struct hg_key unknown = { .state = HG_KEY_UNKNOWN };
+	struct hg_key refused = { .state = HG_KEY_REFUSED };
 	uint8_t id[HG_KEY_ID_LEN] = { 0 };
 	const struct hg_key *found;
 	int n = 0;
@@ -179,6 +180,12 @@ static void keys(void)
 	found = hg_keys_find(k, id, 1001);
 	ok(found && found->state == HG_KEY_UNKNOWN, "an unknown one is remembered");
 	ok(!hg_keys_find(k, id, 1002), "for two seconds");
+	hg_keys_put(k, id, &refused, 1000);
+	found = hg_keys_find(k, id, 1009);
+	ok(found && found->state == HG_KEY_REFUSED, "a refused one is remembered");
+	ok(!hg_keys_find(k, id, 1010), "for ten seconds: our clock may have been wrong");
+	hg_keys_put(k, id, &good, 1000);
+	ok(hg_keys_find(k, id, 1000000), "a good one until its place is needed");
 	id[0] = 99;
 	hg_keys_drop(k, id);
 	ok(!hg_keys_find(k, id, 1000), "one is forgotten");

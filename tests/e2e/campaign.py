@@ -27,6 +27,7 @@ import faultworld
 from faultworld import DIR, SLOW, run, sql, wait_for
 
 ADDRESS, PROPERTIES, SETTABLE, SHARED = "10.7.0.1", 12, 4, 3
+LARGE = (17000, 150000)  # bytes
 REST_S = 3.0  # of a property whose write was not answered; longer than any statement may take (faults.t)
 OPEN = ("queued", "leased", "received", "executing")
 
@@ -67,6 +68,17 @@ def acknowledged(status):
     return 200 <= status < 300
 
 
+def large(number, size):
+    """A value that travels in parts; small() tells it by its number, and whether it is whole."""
+    return {"number": number, "text": (f"{number} " * (size // 2))[:size], "size": size}
+
+
+def small(value):
+    if not isinstance(value, dict):
+        return value
+    return value["number"] if value == large(value["number"], value["size"]) else "a large value that is not whole"
+
+
 class Right:
     """A token of its own that is withdrawn now and then, and replaced by another."""
 
@@ -102,8 +114,8 @@ class Device:
         self.campaign.stop.wait(rng.uniform(0, most))
 
     def write(self, side, rng, attempt):
-        """To a property of this side, to one that both sides write, or to a counter."""
-        kind = rng.choices((side[0], "n", "c"), (8, 2, 1))[0]
+        """To a property of this side, to one that both sides write, to a counter, or a large value."""
+        kind = rng.choices((side[0], "n", "c", f"l{side[0]}"), (32, 8, 4, 1))[0]
         name = f"{kind}{rng.randrange(PROPERTIES if kind == side[0] else SHARED)}"
         if self.resting.get((side, name), 0) > time.monotonic():
             return
@@ -113,7 +125,8 @@ class Device:
         elif kind == "c":
             entry.update(value=rng.randint(1, 9), add=True)
         self.writes.append(entry)
-        entry["ack"] = attempt(name, entry["value"], kind == "c")
+        sent = large(entry["value"], rng.randint(*LARGE)) if kind[0] == "l" else entry["value"]
+        entry["ack"] = attempt(name, sent, kind == "c")
         if entry["ack"] is None:
             self.resting[side, name] = time.monotonic() + REST_S * SLOW
 
@@ -174,7 +187,12 @@ class Device:
             self.pause(rng, 0.1)
 
     def set(self, name, value, add):
-        r = self.heliograph("property", "add" if add else "set", name, str(value))
+        if isinstance(value, dict):
+            with open(f"{DIR}/{self.uid}/large", "w", encoding="ascii") as f:
+                json.dump(value, f)
+            r = self.heliograph("property", "set", name, "--file", f"{DIR}/{self.uid}/large")
+        else:
+            r = self.heliograph("property", "add" if add else "set", name, str(value))
         if r.returncode and ("full" in r.stderr or "space" in r.stderr):
             return False
         return r.returncode == 0 or None
@@ -200,6 +218,18 @@ class Device:
                     time.sleep(0.05)
             self.pause(rng, 1)
 
+    def is_heard(self):
+        """A test alarm is acknowledged; what was refused before, while a clock was wrong, decides nothing."""
+        before, sent = self.status(), self.heliograph("alarm", "test", "--json")
+        if not before or sent.returncode:
+            return False
+        counter = json.loads(sent.stdout)["counter"]
+        wait_for(5, lambda: self.status()["alarm"]["waiting"] == 0)
+        if self.status()["alarm"]["acknowledged"] > before["alarm"]["acknowledged"]:
+            self.alarms.append(counter)
+            return True
+        return False
+
     def status(self):
         r = self.heliograph("status", "--json")
         return json.loads(r.stdout) if r.returncode == 0 else None
@@ -215,7 +245,8 @@ class Device:
         commands = json.loads(sql("mirror", "SELECT coalesce(json_agg(json_build_object('seq', seq, 'id',"
                                             " coalesce((input->>'id')::int, (input->>'value')::int), 'state', state)),"
                                             f" '[]') FROM heliograph.command WHERE device_id = '{self.uid}'"))
-        values, device = ({name: v for name, v in held.items() if name[0] != "c" or v != 0} for held in (values, device))
+        values, device = ({name: small(v) for name, v in held.items() if name[0] != "c" or v != 0}
+                          for held in (values, device))
         return {"properties": values, "commands": commands}, {"properties": device}
 
     def quiet(self):
@@ -315,12 +346,14 @@ class Campaign:
             self.end()
         self.world.heal()
         settled = self.settle()
+        self.heard = [wait_for(30, d.is_heard) for d in self.devices]
         self.sessions = collections.Counter(self.world.count())
         return settled
 
     def history(self):
         return {"seed": self.seed, "devices": {d.uid: d.history() for d in self.devices},
                 "schedule": self.faults.done, "without": self.world.without, "sessions": self.sessions, "after": self.after,
+                "heard": self.heard,
                 "kills": {d.name: d.kills for d in self.world.daemons.values()},
                 "deaths": {d.name: d.deaths for d in self.world.daemons.values() if d.deaths},
                 "rights": self.right.withdrawn,

@@ -53,6 +53,18 @@ def postgres_binaries():
     return f"{top}/{max(os.listdir(top), key=float)}/bin"
 
 
+def working_in(directory):
+    """Processes whose working directory that is."""
+    found = []
+    for entry in os.scandir("/proc"):
+        try:
+            if entry.name.isdigit() and os.readlink(f"{entry.path}/cwd") == directory:
+                found.append(int(entry.name))
+        except OSError:  # it ended meanwhile
+            pass
+    return found
+
+
 class Clock:
     """The offset from the machine's clock that a program believes; its monotonic clocks are left alone."""
 
@@ -91,18 +103,24 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def kill(self):
-        """SIGKILL to it and to its children that lead sessions of their own (PostgreSQL's)."""
+        """SIGKILL to it, and to PostgreSQL's children."""
         self.wanted = False
         if not self.alive():
             return
-        children = run("pgrep", "-P", str(self.process.pid)).stdout if self.name == "postgres" else ""
-        for pid in [self.process.pid] + [int(p) for p in children.split()]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        self.process.kill()
         self.process.wait()
         self.kills += 1
+        self.kill_orphans()
+
+    def kill_orphans(self):
+        """PostgreSQL does not start again while one of its children lives, which may hang in libfaketime."""
+        while self.name == "postgres" and (pids := working_in(f"{DIR}/pg/data")):
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.01)
 
     def mend(self):
         if not self.wanted or self.alive():
@@ -112,6 +130,7 @@ class Daemon:
             self.deaths.append({"code": self.process.returncode,
                                 "disk full": os.path.exists(f"{self.disk}/fill")})
         elif time.monotonic() - self.ended_at > RESTART_S:
+            self.kill_orphans()
             self.start()
 
     def stop(self):

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
+#include <net/if.h>
 #include "guard-common.h"
 #include "../lib/wire.h"
 
@@ -86,6 +87,9 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ NUMBER(mirror, backoff_max, DURATION, "30m", 10, WEEK_MS, "last bound after failures") },
 	{ NUMBER(mirror, backoff_refused, DURATION, "6h", 10, WEEK_MS,
 		 "bound when the mirror does not know or quarantines the device") },
+	{ LIST(mirror, "link", links, 8, "interface that is taken down between sessions") },
+	{ NUMBER(mirror, link_timeout, DURATION, "30s", 100, 600000,
+		 "until one of them can be used") },
 	{ NUMBER(mirror, connect_timeout, DURATION, "20s", 100, 600000,
 		 "for each of name, connection and handshake") },
 	{ NUMBER(mirror, session_timeout, DURATION, "2m", 100, 3600000, "for a whole session") },
@@ -218,6 +222,17 @@ static int check(const struct hg_agent_conf *c, const char *path, char *err, siz
 			 "%s: [mirror] backoff_min: is over backoff_max; "
 			 "lower it",
 			 file);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < c->mirror.links.count; i++) {
+		const char *name = c->mirror.links.items[i];
+
+		if (strlen(name) < IFNAMSIZ && strcmp(name, "lo") != 0)
+			continue;
+		snprintf(err, err_size,
+			 "%s: [mirror] link: '%.64s' cannot be taken down; name an interface of at "
+			 "most 15 characters, not the loopback",
+			 file, name);
 		return -EINVAL;
 	}
 	return check_guard(c, file, err, err_size);

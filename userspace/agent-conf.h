@@ -50,6 +50,8 @@ struct hg_agent_conf {
 		int clock; /* enum hg_clock_mode */
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t changes_many;
+		struct hg_conf_list links; /* taken down between sessions */
+		uint64_t link_timeout;
 		uint64_t jitter; /* percent */
 		uint64_t backoff_min, backoff_max, backoff_refused;
 		uint64_t connect_timeout, session_timeout, linger;

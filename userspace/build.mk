@@ -4,6 +4,7 @@ guard-srcs := $(addprefix userspace/,guard-common.c guard-conf.c guard-bpf.c gua
 	guard-programs.c guard-attach.c guard-maps.c guard-events.c guard-probe.c guard-host.c guard-kmod.c \
 	guard-kmod-events.c guard-kmod-keep.c guard-kmod-probe.c guard-netlink.c)
 guard-libs := -lbpf -lnl-route-3 -lnl-genl-3 -lnl-3
+cflags-userspace/links := $(call pkg,cflags,libnl-route-3.0)
 cflags-userspace/guard-attach := $(call pkg,cflags,libnl-route-3.0)
 $(foreach f,guard-probe guard-kmod guard-kmod-events guard-kmod-keep guard-kmod-probe guard-netlink,\
 	$(eval cflags-userspace/$(f) := $(call pkg,cflags,libnl-genl-3.0)))
@@ -34,7 +35,7 @@ agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c 
 	notify.c watch.c detect.c targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
 	$(store-srcs) $(guard-srcs)
 
-agent-srcs += userspace/model-times.c
+agent-srcs += userspace/model-times.c userspace/links.c
 
 cflags-userspace/clock := $(if $(SOURCE_DATE_EPOCH),-DHG_BUILD_TIME=$(SOURCE_DATE_EPOCH))
 $(eval $(call program,heliographd,userspace/main.c $(agent-srcs),$(event-libs) $(ssl-libs) \

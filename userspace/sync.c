@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "credentials.h"
 #include "interval.h"
+#include "links.h"
 #include "model.h"
 #include "session.h"
 #include "watch.h"
@@ -22,7 +23,8 @@
 /* Between sessions due "at once" by changes; a person's `sync now` does not wait for it. */
 #define GAP_MS 1000
 #define WAITERS_MAX 64
-#define GATE_MS 2000 /* after a session: for what ends its connection */
+#define END_MS 2000 /* after a session, until gate and links close: for what ends its connection */
+#define LINKS_WORTH_MS 5000 /* a link that is wanted sooner stays up */
 #define NEVER UINT64_MAX
 
 struct waiter {
@@ -37,6 +39,8 @@ struct hg_sync {
 	SSL_CTX *tls;
 	struct hg_credentials *credentials;
 	struct hg_clock clock;
+	struct hg_links *links;	    /* NULL: none is taken down between sessions */
+	bool linking;		    /* a session waits for a link */
 	struct hg_session *session; /* NULL: none runs */
 	struct event *timer;
 	uint64_t due_ms; /* of the next session, uptime */
@@ -126,12 +130,17 @@ static bool has_news(const struct hg_sync *s)
 	return ended || c->change_seq > c->change_acked;
 }
 
+static bool is_busy(const struct hg_sync *s)
+{
+	return s->session || s->linking;
+}
+
 /* A session within so many ms, unless something failed. */
 static void wish(struct hg_sync *s, uint64_t within_ms)
 {
 	uint64_t due = hg_uptime_ms() + within_ms;
 
-	if (s->session) {
+	if (is_busy(s)) {
 		if (within_ms < s->again_within)
 			s->again_within = within_ms;
 		return;
@@ -154,7 +163,7 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 	hg_session_free(s->session);
 	s->session = NULL;
 	if (s->agent->watch)
-		hg_watch_gate(s->agent->watch, GATE_MS);
+		hg_watch_gate(s->agent->watch, END_MS);
 	r = &s->last;
 	if (r->failure == HG_SYNC_OK) {
 		s->good++;
@@ -172,11 +181,12 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 	if (!TAILQ_EMPTY(&s->waiters))
 		set_due(s, hg_uptime_ms());
 	s->again_within = NEVER;
+	if (s->links && s->due_ms > hg_uptime_ms() + LINKS_WORTH_MS)
+		hg_links_down(s->links, END_MS);
 }
 
-static void on_due(evutil_socket_t fd, short what, void *ctx)
+static void start(struct hg_sync *s)
 {
-	struct hg_sync *s = ctx;
 	struct hg_session_options o = { .agent = s->agent,
 					.tls = s->tls,
 					.credentials = s->credentials,
@@ -185,12 +195,7 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 							 : NULL,
 					.done = on_done,
 					.ctx = s };
-	struct waiter *w;
 
-	if (s->session)
-		return;
-	for (w = TAILQ_FIRST(&s->waiters); w; w = TAILQ_NEXT(w, link))
-		w->armed = true;
 	s->changed = 0;
 	if (s->agent->watch)
 		hg_watch_gate(s->agent->watch, s->agent->conf.mirror.session_timeout);
@@ -199,6 +204,37 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 		hg_error("sync: out of memory");
 		set_due(s, hg_uptime_ms() + s->agent->conf.mirror.backoff_max);
 	}
+}
+
+static void on_links(void *ctx, const char *missing)
+{
+	struct hg_session_result r = { .failure = HG_SYNC_CONNECT };
+	struct hg_sync *s = ctx;
+
+	s->linking = false;
+	if (!missing) {
+		start(s);
+		return;
+	}
+	snprintf(r.text, sizeof(r.text), "%s, after link_timeout", missing);
+	on_done(s, &r);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct hg_sync *s = ctx;
+	struct waiter *w;
+
+	if (is_busy(s))
+		return;
+	for (w = TAILQ_FIRST(&s->waiters); w; w = TAILQ_NEXT(w, link))
+		w->armed = true;
+	if (!s->links) {
+		start(s);
+		return;
+	}
+	s->linking = true;
+	hg_links_up(s->links, s->agent->conf.mirror.link_timeout, on_links, s);
 }
 
 static SSL_CTX *make_tls(struct hg_sync *s, char *err, size_t err_size)
@@ -241,6 +277,11 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 		snprintf(err, err_size, "out of memory");
 		goto fail;
 	}
+	if (agent->conf.mirror.links.count) {
+		s->links = hg_links_new(agent->base, &agent->conf.mirror.links, err, err_size);
+		if (!s->links)
+			goto fail;
+	}
 	set_due(s, hg_uptime_ms());
 	return s;
 fail:
@@ -255,6 +296,7 @@ void hg_sync_free(struct hg_sync *s)
 	if (!s)
 		return;
 	hg_session_free(s->session);
+	hg_links_free(s->links);
 	while ((w = TAILQ_FIRST(&s->waiters))) {
 		TAILQ_REMOVE(&s->waiters, w, link);
 		free(w);
@@ -325,7 +367,7 @@ int hg_sync_now(struct hg_sync *s, void (*done)(void *ctx, int ret, const char *
 	w->ctx = ctx;
 	TAILQ_INSERT_TAIL(&s->waiters, w, link);
 	s->n_waiters++;
-	if (!s->session)
+	if (!is_busy(s))
 		set_due(s, hg_uptime_ms());
 	return 0;
 }
@@ -349,10 +391,10 @@ json_t *hg_sync_status(const struct hg_sync *s)
 	uint64_t now = hg_uptime_ms();
 
 	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:I}", "mirror",
-			 s->agent->conf.mirror.host, "session_running", s->session != NULL,
-			 "next_in_ms", (json_int_t)(s->due_ms > now ? s->due_ms - now : 0),
-			 "sessions_good", (json_int_t)s->good, "sessions_failed",
-			 (json_int_t)s->bad, "last_good_ms", (json_int_t)s->good_ms, "last_result",
+			 s->agent->conf.mirror.host, "session_running", is_busy(s), "next_in_ms",
+			 (json_int_t)(s->due_ms > now ? s->due_ms - now : 0), "sessions_good",
+			 (json_int_t)s->good, "sessions_failed", (json_int_t)s->bad, "last_good_ms",
+			 (json_int_t)s->good_ms, "last_result",
 			 s->good + s->bad ? hg_sync_failure_name(s->last.failure) : "", "last_text",
 			 s->last.text, "last_number", (json_int_t)s->last.number);
 }

@@ -233,16 +233,16 @@ static bool send_batch(struct hg_batcher *b)
 	return true;
 }
 
-static bool send_alone(struct hg_batcher *b, struct ask_list *list)
+static bool send_alone(struct hg_batcher *b)
 {
-	struct ask *a = TAILQ_FIRST(list);
+	struct ask *a = TAILQ_FIRST(&b->alone);
 
 	ask_set_age(a, now_ms());
 	if (hg_pg_query(b->pg, a->params.alone ? HG_EXCHANGE_LARGE_SQL : HG_EXCHANGE_SQL,
 			a->params.alone ? HG_EXCHANGE_LARGE_PARAMS : HG_EXCHANGE_PARAMS,
 			a->params.values, on_alone, a))
 		return false;
-	TAILQ_REMOVE(list, a, entry);
+	TAILQ_REMOVE(&b->alone, a, entry);
 	b->n_alone++;
 	return true;
 }
@@ -256,19 +256,23 @@ static unsigned int alone_max(const struct hg_batcher *b)
 	return b->o.connections > 1 ? b->o.connections - 1 : 1;
 }
 
+/*
+ * One by one, each waits for a commit of its own: as many at a time as there are connections. They
+ * go as batches of one all the same, for the way of an idle device is much shorter there.
+ */
+static unsigned int batches_max(const struct hg_batcher *b)
+{
+	return b->o.batch > 1 ? BATCHES_MAX : b->o.connections;
+}
+
 static void on_kick(evutil_socket_t fd, short what, void *arg)
 {
 	struct hg_batcher *b = arg;
 
-	while (!TAILQ_EMPTY(&b->alone) && b->n_alone < alone_max(b) && send_alone(b, &b->alone))
+	while (!TAILQ_EMPTY(&b->alone) && b->n_alone < alone_max(b) && send_alone(b))
 		;
-	if (b->o.batch > 1) {
-		while (b->n_waiting && b->n_batches < BATCHES_MAX && send_batch(b))
-			;
-		return;
-	}
-	while (b->n_waiting && send_alone(b, &b->waiting))
-		b->n_waiting--;
+	while (b->n_waiting && b->n_batches < batches_max(b) && send_batch(b))
+		;
 }
 
 static void ask_expire(struct ask *a)

@@ -151,4 +151,25 @@ def all_level():
 wait_for(all_level, "all devices", 30)
 equal(sql("SELECT count(*) FROM device WHERE state = 'quarantined' AND device_id LIKE 'm%'"), "0", "nobody was mistaken for a clone")
 equal(w.stop(), 0, "the mirror ends on SIGTERM")
+
+# Without batches all goes the same way, one by one
+with open(w.conf) as f:
+    conf = f.read()
+with open(w.conf, "w") as f:
+    f.write(conf.replace("[sync]\n", "[sync]\nbatch = 1\n"))
+w.serve()
+many[20].set("counter", 9)
+many[21].set("counter", 9)
+holder = w.pg.session()
+holder.run("SET search_path = heliograph")
+holder.run("BEGIN; SELECT FROM device_sync WHERE device_id = 'm5' FOR UPDATE")
+answers.clear()
+waits = threading.Thread(target=one, args=(late,))
+waits.start()
+equal(together([d for d in many if d is not late]), {"m1": UNKNOWN_DEVICE, "m2": BAD_MESSAGE, "m3": BAD_MESSAGE}, "batch = 1: the same answers")
+holder.run("COMMIT")
+waits.join(20)
+equal(answers.get("m5"), OK, "and the one whose row was held")
+equal(sql("SELECT count(*) FROM property WHERE name = 'counter' AND value = '9'"), "2", "and changes")
+equal(w.stop(), 0, "and the end")
 done()

@@ -23,6 +23,9 @@
 #include <sys/stat.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
+#include <openssl/store.h>
+#include <openssl/ui.h>
 #include <openssl/x509v3.h>
 
 #include "slice.h"
@@ -78,13 +81,89 @@ static int no_password(char *buf, int size, int writing, void *ctx)
 	return -1;
 }
 
+bool hg_tls_key_is_uri(const char *key)
+{
+	const char *c = key;
+
+	while ((*c >= 'a' && *c <= 'z') || (c > key && ((*c >= '0' && *c <= '9') || *c == '-')))
+		c++;
+	return c > key && *c == ':';
+}
+
+int hg_tls_provider_load(const char *name, char *err, size_t err_size)
+{
+	char why[128];
+
+	errno = 0;
+	if (OSSL_PROVIDER_load(NULL, "default") && OSSL_PROVIDER_load(NULL, name))
+		return 0;
+	snprintf(
+		err, err_size,
+		"OpenSSL provider '%s' cannot be loaded: %s; install it where `openssl version -m` "
+		"says",
+		name, hg_tls_error(NULL, why, sizeof(why)));
+	return -ENOENT;
+}
+
+/* A file behind a URI is as closed to others as one behind a path. */
+static int check_uri_mode(const char *uri, char *err, size_t err_size)
+{
+	const char *path = uri + strlen("file:");
+	struct stat st;
+
+	if (strncmp(uri, "file:", strlen("file:")))
+		return 0;
+	if (!strncmp(path, "//", 2))
+		path += 2;
+	if (stat(path, &st) || !(st.st_mode & 077))
+		return 0; /* what is not there, or not meant so, the store will say */
+	snprintf(err, err_size, "%s: private key is open to others (mode %04o); chmod 600 it", uri,
+		 st.st_mode & 07777);
+	return -EPERM;
+}
+
+static int load_uri(const char *uri, EVP_PKEY **key, char *err, size_t err_size)
+{
+	OSSL_STORE_CTX *store;
+	EVP_PKEY *found = NULL;
+	char why[128];
+	int rc = check_uri_mode(uri, err, err_size);
+
+	if (rc)
+		return rc;
+	ERR_clear_error();
+	errno = 0;
+	store = OSSL_STORE_open(uri, UI_null(), NULL, NULL, NULL);
+	while (store && !found && !OSSL_STORE_eof(store)) {
+		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+
+		if (info && OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_PKEY)
+			found = OSSL_STORE_INFO_get1_PKEY(info);
+		OSSL_STORE_INFO_free(info);
+		if (!info && !OSSL_STORE_error(store))
+			break;
+	}
+	if (!found)
+		snprintf(err, err_size,
+			 "%s: no private key there: %s; is its OpenSSL provider loaded ([mirror] "
+			 "provider)?",
+			 uri, hg_tls_error(NULL, why, sizeof(why)));
+	OSSL_STORE_close(store);
+	ERR_clear_error();
+	*key = found ? found : *key;
+	return found ? 0 : -ENOENT;
+}
+
 int hg_tls_key_load(const char *path, EVP_PKEY **key, char *err, size_t err_size)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file;
 	EVP_PKEY *pkey = NULL;
 	struct stat st;
 	int rc = 0;
 
+	if (hg_tls_key_is_uri(path))
+		return load_uri(path, key, err, err_size);
+	file = fopen(path, "re");
 	if (!file || fstat(fileno(file), &st)) {
 		rc = -errno;
 		snprintf(err, err_size, "%s: cannot open private key: %s", path, strerror(-rc));

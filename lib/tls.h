@@ -19,7 +19,8 @@
 
 struct hg_tls_files {
 	const char *cert; /* PEM chain, leaf first; NULL: present none (HTTP clients only) */
-	const char *key;  /* PEM private key without password; refused if others may read it */
+	const char *key;  /* PEM private key without password; refused if others may read it; or
+			   * its URI, see hg_tls_key_is_uri() */
 	const char *ca;	  /* PEM bundle that signs the peers; NULL: HTTP servers ask for no
 			   * certificate, HTTP clients use the system's CAs; required for sync */
 	const char *crl;  /* PEM CRLs of that CA; NULL: no revocation check */
@@ -78,8 +79,21 @@ X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t
 int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain);
 
 /*
- * A private key from a PEM file. Returns 0 or -errno with a message in err; -EPERM if others may
- * read it.
+ * True if a private key is named by a URI ("pkcs11:...", "handle:...", "file:..."), which an OpenSSL
+ * provider understands, and not by the path of a file. A path that holds a colon begins with '/' or
+ * '.'.
+ */
+bool hg_tls_key_is_uri(const char *key);
+
+/*
+ * Loads an OpenSSL provider for such keys, and the default one beside it; they stay. Returns 0, or
+ * -ENOENT with a message in err.
+ */
+int hg_tls_provider_load(const char *name, char *err, size_t err_size);
+
+/*
+ * A private key from a PEM file, or from the provider that its URI belongs to. Returns 0 or -errno
+ * with a message in err; -EPERM if it is a file that others may read.
  */
 int hg_tls_key_load(const char *path, EVP_PKEY **key, char *err, size_t err_size);
 

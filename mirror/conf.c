@@ -80,6 +80,8 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 
 	{ STRING(ca, directory, CONF "/ca", "what `ca init` made") },
 	{ NUMBER(ca, device_days, UINT, "7300", 1, 36500, "life of device certificates") },
+	{ ROW(ca, renew, BOOL), .fallback = "yes",
+	  .help = "sign devices' new certificates in sessions, if the authority is there" },
 	{ NUMBER(ca, server_days, UINT, "825", 1, 36500, "life of server certificates") },
 	{ NUMBER(ca, ca_days, UINT, "10950", 1, 36500, "life of the authority's certificate") },
 	{ NUMBER(ca, crl_days, UINT, "3650", 1, 36500, "until the revocation list wants renewal") },

@@ -31,6 +31,7 @@ struct hg_mirror_conf {
 	struct {
 		char *directory;
 		uint64_t device_days, server_days, ca_days, crl_days;
+		bool renew;
 	} ca;
 	struct {
 		uint64_t outbox, commands, audit;

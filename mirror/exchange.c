@@ -460,7 +460,7 @@ enum hg_exchange_kept hg_exchange_kept(const PGresult *res, int row)
 }
 
 long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
-			  const struct hg_wire_psk *psk, void *buf, uint32_t *status)
+			  const struct hg_exchange_grant *grant, void *buf, uint32_t *status)
 {
 	static _Thread_local struct hg_wire_room room; /* large, and done with on return */
 	static _Thread_local struct arena arena;
@@ -482,7 +482,10 @@ long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 	*status = r.status;
 	if (r.status != HG_WIRE_OK)
 		return hg_wire_put_response(&r, buf, HG_WIRE_MAX + 4);
-	r.psk = *psk;
+	r.psk = grant->psk;
+	r.chain = grant->chain;
+	if (!r.detail.len && grant->detail)
+		r.detail = detail_of(grant->detail);
 	changes = json_of(PQgetvalue(res, row, COL_CHANGES));
 	commands = json_of(PQgetvalue(res, row, COL_COMMANDS));
 	partial = PQgetisnull(res, row, COL_PARTIAL) ? NULL

@@ -63,13 +63,20 @@ enum hg_exchange_kept {
 
 enum hg_exchange_kept hg_exchange_kept(const PGresult *res, int row);
 
+/* What an answer brings beside the database's row. */
+struct hg_exchange_grant {
+	struct hg_wire_psk psk;
+	struct hg_slice chain; /* a new certificate; or empty */
+	const char *detail;    /* for people, if the row says nothing; NULL: none */
+};
+
 /*
  * Encodes a row that one of the statements returned as a frame into buf of HG_WIRE_MAX + 4 bytes.
  * Returns its length, or -EBADMSG if the row is not what it should be. *status is the response's;
- * if it is OK, psk goes along. wait_ms: how long who comes now waits, for the hint.
+ * if it is OK, grant goes along. wait_ms: how long who comes now waits, for the hint.
  */
 long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
-			  const struct hg_wire_psk *psk, void *buf, uint32_t *status);
+			  const struct hg_exchange_grant *grant, void *buf, uint32_t *status);
 
 /* A frame that says a status only. */
 long hg_exchange_refusal(uint32_t status, const char *detail, uint32_t interval_ms, void *buf);

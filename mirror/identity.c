@@ -35,6 +35,7 @@ int hg_identity_of(const SSL *ssl, struct hg_identity *id)
 			return -ENOENT;
 		found.cert_end_ms = end_of(cert);
 	}
+	found.resumed = SSL_session_reused(ssl);
 	*id = found;
 	return 0;
 }

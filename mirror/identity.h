@@ -14,6 +14,7 @@
 struct hg_identity {
 	char uid[HG_UID_MAX + 1];
 	uint64_t cert_end_ms; /* Unix time at which its certificate ends; no key outlives it */
+	bool resumed;	      /* by a key or a ticket: it has shown no certificate now */
 	bool stale_key;	      /* its key was made with the previous secret */
 };
 

@@ -37,6 +37,7 @@ struct server {
 	struct event_base *base; /* of the first loop */
 	struct hg_pg *pg;	 /* likewise */
 	SSL_CTX *sync_tls, *http_tls;
+	struct hg_pki_ca ca;
 	struct hg_psk_keys *psk_keys; /* NULL: no pre-shared keys */
 	struct hg_loop *loops[LOOPS_MAX];
 	struct hg_sync_shared shared;
@@ -133,6 +134,21 @@ static int open_events(struct server *v)
 	return HG_EXIT_OK;
 }
 
+/* A mirror without the authority serves as well; devices then hear that it renews nothing. */
+static void open_ca(struct server *v)
+{
+	const struct hg_mirror_conf *c = v->conf;
+	char path[4200], err[512];
+
+	snprintf(path, sizeof(path), "%s/ca.key", c->ca.directory);
+	if (!c->ca.renew || access(path, F_OK))
+		return;
+	if (hg_pki_ca_load(c->ca.directory, &v->ca, err, sizeof(err)))
+		hg_warn("serve: devices' certificates are not renewed: %s", err);
+	else
+		v->shared.ca = &v->ca;
+}
+
 /* Returns 0, or -errno with a message in err. */
 static int open_psk(struct server *v, char *err, size_t err_size)
 {
@@ -160,8 +176,10 @@ static int open_tls(struct server *v)
 	v->sync_tls = hg_tls_ctx_new(HG_TLS_SYNC_SERVER, &v->sync_files, err, sizeof(err));
 	if (v->sync_tls)
 		v->http_tls = hg_tls_ctx_new(HG_TLS_HTTP_SERVER, &v->http_files, err, sizeof(err));
-	if (v->sync_tls && v->http_tls && !open_psk(v, err, sizeof(err)))
+	if (v->sync_tls && v->http_tls && !open_psk(v, err, sizeof(err))) {
+		open_ca(v);
 		return HG_EXIT_OK;
+	}
 	hg_error("serve: %s", err);
 	return HG_EXIT_CONFIG;
 }
@@ -310,6 +328,7 @@ static void close_all(struct server *v)
 	SSL_CTX_free(v->sync_tls);
 	SSL_CTX_free(v->http_tls);
 	hg_psk_keys_free(v->psk_keys);
+	hg_pki_ca_free(&v->ca);
 	pthread_rwlock_destroy(&v->shared.tls_lock);
 }
 

@@ -30,9 +30,10 @@
 #include "loop.h"
 #include "net.h"
 #include "pace.h"
+#include "renew.h"
+#include "slot.h"
 #include "stream.h"
 
-#define BUCKETS 4096
 #define ROUNDS_MAX 256	/* of one session; no honest device needs as many */
 #define TICK_MS 100	/* how finely deadlines are kept */
 #define READ_SIZE 16384 /* of one TLS record */
@@ -61,10 +62,12 @@ struct session {
 	struct hg_stream stream;
 	enum session_state state;
 	uint64_t deadline_ms;
-	struct slot *slot;
+	struct hg_slot *slot;
 	unsigned int rounds;
 	uint32_t flags; /* of the last request */
 	struct hg_identity identity;
+	struct hg_renewal *renewal; /* of the request under way; NULL: it wants no certificate */
+	bool certified;		    /* a certificate was asked for: once in a session */
 	struct timespec accepted;
 	struct hg_net_addr peer;
 	uint8_t *in; /* what has arrived and is no whole request yet */
@@ -72,15 +75,6 @@ struct session {
 };
 
 TAILQ_HEAD(session_list, session);
-
-/* A device that has a session or a request under way. */
-struct slot {
-	LIST_ENTRY(slot) entry;
-	struct hg_sync *sync;
-	struct session *current;
-	bool asking;
-	char uid[HG_UID_MAX + 1];
-};
 
 struct hg_sync {
 	struct hg_sync_shared *shared;
@@ -93,7 +87,7 @@ struct hg_sync {
 	struct hg_pace pace;
 	struct session_list sessions[SESSION_STATES];
 	uint64_t timeout_ms[SESSION_STATES]; /* 0: none; the batcher keeps these deadlines */
-	LIST_HEAD(slot_list, slot) slots[BUCKETS];
+	struct hg_slots slots;
 	bool stopping, away; /* away: it was logged that the database does not answer */
 	struct hg_wire_room room;
 	uint8_t out[HG_WIRE_MAX + 4], scratch[READ_SIZE];
@@ -107,40 +101,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static unsigned int hash_of(const char *uid)
-{
-	unsigned int h = 5381;
-
-	for (const char *c = uid; *c; c++)
-		h = h * 33 + (unsigned char)*c;
-	return h;
-}
-
-static struct slot *slot_get(struct hg_sync *sync, const char *uid)
-{
-	struct slot_list *list = &sync->slots[hash_of(uid) % BUCKETS];
-	struct slot *slot;
-
-	LIST_FOREACH (slot, list, entry)
-		if (!strcmp(slot->uid, uid))
-			return slot;
-	slot = calloc(1, sizeof(*slot));
-	if (!slot)
-		return NULL;
-	slot->sync = sync;
-	strcpy(slot->uid, uid);
-	LIST_INSERT_HEAD(list, slot, entry);
-	return slot;
-}
-
-static void slot_put(struct slot *slot)
-{
-	if (slot->current || slot->asking)
-		return;
-	LIST_REMOVE(slot, entry);
-	free(slot);
 }
 
 /* For the log. */
@@ -159,16 +119,17 @@ static const char *session_peer(const struct session *s)
 
 static void session_end(struct session *s)
 {
-	struct slot *slot = s->slot;
+	struct hg_slot *slot = s->slot;
 
 	if (s->state != SESSION_MOVING)
 		TAILQ_REMOVE(&s->sync->sessions[s->state], s, entry);
 	if (slot && slot->current == s) {
 		slot->current = NULL;
-		slot_put(slot);
+		hg_slot_put(slot);
 	}
 	hg_stream_close(&s->stream);
 	atomic_fetch_sub(&s->sync->shared->open, 1);
+	hg_renewal_free(s->renewal);
 	free(s->in);
 	free(s);
 }
@@ -258,13 +219,19 @@ static void session_take_row(struct session *s, const struct hg_answer *a)
 {
 	struct hg_sync *sync = s->sync;
 	uint32_t status = HG_WIRE_OK;
-	struct hg_wire_psk wire_psk;
+	struct hg_exchange_grant grant = { 0 };
 	struct hg_psk psk;
 	long len;
 
 	hg_pace_answered(&sync->pace, now_ms());
-	hg_identity_key(s->stream.ssl, &s->identity, sync->conf, s->flags, &psk, &wire_psk);
-	len = hg_exchange_response(a->res, a->row, wait_ms(sync), &wire_psk, sync->out, &status);
+	hg_identity_key(s->stream.ssl, &s->identity, sync->conf, s->flags, &psk, &grant.psk);
+	if (s->renewal) {
+		grant.chain = hg_slice_of(s->renewal->chain, s->renewal->chain_len);
+		grant.detail = s->renewal->detail;
+	}
+	len = hg_exchange_response(a->res, a->row, wait_ms(sync), &grant, sync->out, &status);
+	hg_renewal_free(s->renewal);
+	s->renewal = NULL;
 	if (len < 0)
 		hg_error("sync: cannot encode the answer: %s: %ld", s->identity.uid, len);
 	session_answer(s, sync->out, len, status != HG_WIRE_OK || ++s->rounds == ROUNDS_MAX);
@@ -272,7 +239,7 @@ static void session_take_row(struct session *s, const struct hg_answer *a)
 
 static void on_answer(void *ctx, const struct hg_answer *a)
 {
-	struct slot *slot = ctx;
+	struct hg_slot *slot = ctx;
 	struct hg_sync *sync = slot->sync;
 	struct session *s = slot->current;
 
@@ -283,7 +250,7 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 	else if (!a->late)
 		note_away(sync, a->error);
 	if (!s) {
-		slot_put(slot);
+		hg_slot_put(slot);
 	} else if (s->state != SESSION_ASKING) {
 		/* The answer is for an older session of the device, which is gone. */
 		if (s->state == SESSION_WAITING)
@@ -317,6 +284,48 @@ static void session_ask(struct session *s, struct hg_slice in, struct hg_wire_re
 	session_set(s, SESSION_ASKING);
 }
 
+static void session_request(struct session *s, struct hg_slice in);
+
+/* A certificate is recorded, or not: now the request that asked for it. */
+static void on_renewed(void *ctx, const PGresult *res, const char *error)
+{
+	struct hg_slot *slot = ctx;
+	struct session *s = slot->current;
+
+	atomic_fetch_sub(&slot->sync->shared->asking, 1);
+	slot->asking = false;
+	if (!s) {
+		hg_slot_put(slot);
+	} else if (s->state == SESSION_WAITING) {
+		session_go_on(s);
+	} else if (s->state == SESSION_ASKING && s->renewal) {
+		hg_renewal_recorded(s->renewal, &s->identity, res, error);
+		session_request(s, hg_slice_of(s->renewal->frame, s->renewal->frame_len));
+	}
+}
+
+/* The request is kept until its certificate is in the database, and then asked as any other. */
+static void session_renew(struct session *s, struct hg_slice frame, struct hg_wire_request *r)
+{
+	struct hg_sync *sync = s->sync;
+	const char *values[HG_RENEWAL_PARAMS];
+
+	s->certified = true;
+	s->renewal = hg_renewal_new(sync->shared->ca, sync->conf, &s->identity, r->csr, frame);
+	if (!s->renewal || !s->renewal->chain) {
+		session_ask(s, frame, r);
+		return;
+	}
+	hg_renewal_params(s->renewal, &s->identity, values);
+	if (hg_pg_query(sync->pg, HG_RENEWAL_SQL, HG_RENEWAL_PARAMS, values, on_renewed, s->slot)) {
+		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
+		return;
+	}
+	atomic_fetch_add(&sync->shared->asking, 1);
+	s->slot->asking = true;
+	session_set(s, SESSION_ASKING);
+}
+
 static void session_request(struct session *s, struct hg_slice in)
 {
 	struct hg_wire_request r;
@@ -339,6 +348,8 @@ static void session_request(struct session *s, struct hg_slice in)
 		hg_warn("sync: claims a cursor that no mirror gives: %s: %s", session_name(s),
 			session_peer(s));
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, "a cursor over 2^62", true);
+	} else if (r.csr.len && !s->renewal && !s->certified) {
+		session_renew(s, in, &r);
 	} else {
 		session_ask(s, in, &r);
 	}
@@ -430,7 +441,9 @@ static void session_go_on(struct session *s)
 /* At its loop: the session becomes the device's only one. */
 static void session_settle(struct session *s)
 {
-	struct slot *slot = s->sync->stopping ? NULL : slot_get(s->sync, s->identity.uid);
+	struct hg_slot *slot = s->sync->stopping
+				       ? NULL
+				       : hg_slot_get(&s->sync->slots, s->sync, s->identity.uid);
 	struct session *older;
 
 	if (!slot) {
@@ -471,7 +484,7 @@ static void session_identify(struct session *s)
 		session_end(s);
 		return;
 	}
-	home = shared->loops[hash_of(s->identity.uid) / BUCKETS % shared->n_loops];
+	home = shared->loops[hg_slot_hash(s->identity.uid) / HG_SLOT_BUCKETS % shared->n_loops];
 	if (hg_loop_sync(home) == s->sync) {
 		session_settle(s);
 		return;

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include "../lib/pg.h"
 #include "conf.h"
+#include "pki.h"
 
 struct hg_loop;
 struct hg_sync;
@@ -17,8 +18,9 @@ struct hg_sync;
 struct hg_sync_shared {
 	const struct hg_mirror_conf *conf;
 	SSL_CTX *tls;
-	pthread_rwlock_t tls_lock; /* held for reading in handshakes, to change tls for writing */
-	int listener;		   /* a listening socket, not closed here */
+	const struct hg_pki_ca *ca; /* NULL: certificates are not renewed */
+	pthread_rwlock_t tls_lock;  /* held for reading in handshakes, to change tls for writing */
+	int listener;		    /* a listening socket, not closed here */
 	struct hg_loop *const *loops;
 	unsigned int n_loops;
 	atomic_size_t open;   /* connections */

@@ -47,7 +47,8 @@ struct hg_agent_conf {
 		uint64_t port;
 		char *name; /* in the mirror's certificate; absent: host */
 		char *ca, *crl, *cert, *key;
-		int clock; /* enum hg_clock_mode */
+		char *provider; /* OpenSSL's, for key; absent: as OpenSSL is configured */
+		int clock;	/* enum hg_clock_mode */
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t changes_many;
 		struct hg_conf_list links; /* taken down between sessions */

@@ -20,8 +20,9 @@ struct hg_agent {
 	struct hg_resolver *resolver;
 	struct hg_model *model; /* NULL: none configured */
 	struct hg_store *store;
-	struct hg_watch *watch; /* guard, detector and alarms; NULL: nothing configured */
-	struct hg_sync *sync;	/* NULL: no mirror configured */
+	struct hg_watch *watch;	    /* guard, detector and alarms; NULL: nothing configured */
+	struct hg_renewal *renewal; /* NULL: no mirror configured */
+	struct hg_sync *sync;	    /* NULL: no mirror configured */
 	struct hg_commands *commands;
 	struct hg_socket *socket;
 };

@@ -31,7 +31,7 @@ capture-cmd-srcs := $(replay-srcs) $(learn-srcs) $(addprefix userspace/,cmd_prof
 store-srcs := $(addprefix userspace/,store.c store-commit.c store-schema.c store-property.c \
 	store-merge.c store-journal.c store-part.c store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
-	session-message.c sync.c interval.c credentials.c clock.c state-file.c handler.c command.c socket.c socket-ops.c \
+	session-message.c sync.c interval.c credentials.c clock.c state-file.c renewal.c handler.c command.c socket.c socket-ops.c \
 	notify.c watch.c detect.c targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
 	$(store-srcs) $(guard-srcs)
 

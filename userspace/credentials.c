@@ -229,9 +229,12 @@ void hg_credentials_attach(struct hg_credentials *c, SSL_CTX *tls)
 	SSL_CTX_sess_set_new_cb(tls, on_ticket);
 }
 
-void hg_credentials_offer(struct hg_credentials *c, SSL *ssl)
+void hg_credentials_offer(struct hg_credentials *c, SSL *ssl, bool any)
 {
 	c->asked = false;
+	c->offered = (struct hg_psk){ 0 };
+	if (!any)
+		return;
 	c->offered = c->psk;
 	if (c->offered.identity_len)
 		hg_psk_offer(ssl, &c->offered);
@@ -248,7 +251,7 @@ bool hg_credentials_used(struct hg_credentials *c, const SSL *ssl)
 	return used;
 }
 
-void hg_credentials_failed(struct hg_credentials *c)
+void hg_credentials_forget(struct hg_credentials *c)
 {
 	forget_psk(c);
 	forget_ticket(c);

@@ -25,12 +25,12 @@ void hg_credentials_rebind(struct hg_credentials *c);
 /* Tickets that sessions of tls are given come to c. */
 void hg_credentials_attach(struct hg_credentials *c, SSL_CTX *tls);
 
-/* Before a handshake: offer the key or the ticket. */
-void hg_credentials_offer(struct hg_credentials *c, SSL *ssl);
+/* Before a handshake: offer the key or the ticket, unless certificates are to be shown. */
+void hg_credentials_offer(struct hg_credentials *c, SSL *ssl, bool any);
 /* After it: a key that the mirror passed over is forgotten. True if the key was used. */
 bool hg_credentials_used(struct hg_credentials *c, const SSL *ssl);
-/* Or: it failed by what the mirror said. What was offered is forgotten. */
-void hg_credentials_failed(struct hg_credentials *c);
+/* A handshake failed by what the mirror said, or another certificate is in use from now on. */
+void hg_credentials_forget(struct hg_credentials *c);
 
 /* Flags for the next request: HG_REQUEST_KEY once in a session in which a key is wanted. */
 uint32_t hg_credentials_flags(struct hg_credentials *c);

@@ -16,6 +16,7 @@
 #include "command.h"
 #include "model.h"
 #include "notify.h"
+#include "renewal.h"
 #include "resolver.h"
 #include "socket.h"
 #include "store.h"
@@ -71,6 +72,20 @@ static int read_uid(struct hg_agent *a, char *err, size_t err_size)
 	return ret;
 }
 
+/* Key and certificate, the renewed one if there is one. */
+static int open_identity(struct hg_agent *a, char *err, size_t err_size)
+{
+	int ret = 0;
+
+	if (a->conf.mirror.provider)
+		ret = hg_tls_provider_load(a->conf.mirror.provider, err, err_size);
+	if (!ret && a->conf.mirror.host) {
+		a->renewal = hg_renewal_new(a);
+		ret = a->renewal ? 0 : -ENOMEM;
+	}
+	return ret ? ret : read_uid(a, err, err_size);
+}
+
 static enum hg_merge rule(void *ctx, const char *name)
 {
 	return hg_model_rule(ctx, name);
@@ -96,7 +111,7 @@ static int open_store(struct hg_agent *a, char *err, size_t err_size)
 
 static int parts_init(struct hg_agent *a, char *err, size_t err_size)
 {
-	int ret = read_uid(a, err, err_size);
+	int ret = open_identity(a, err, err_size);
 
 	if (ret)
 		return ret;
@@ -135,6 +150,7 @@ static void parts_exit(struct hg_agent *a)
 	hg_store_close(a->store);
 	hg_resolver_free(a->resolver);
 	hg_model_free(a->model);
+	hg_renewal_free(a->renewal);
 }
 
 static void on_stop(evutil_socket_t sig, short what, void *ctx)

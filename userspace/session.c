@@ -28,6 +28,7 @@
 #include "command.h"
 #include "credentials.h"
 #include "property.h"
+#include "renewal.h"
 #include "resolver.h"
 #include "socket.h"
 #include "watch.h"
@@ -214,7 +215,7 @@ static void lost(struct hg_session *s, int error)
 		end(s, HG_SYNC_BUSY, "%s: closed before it said anything", s->peer);
 	} else if (e) {
 		if (s->state == HANDSHAKE)
-			hg_credentials_failed(s->o.credentials);
+			hg_credentials_forget(s->o.credentials);
 		reason = ERR_reason_error_string(e);
 		end(s, HG_SYNC_TLS, "%s: %s%s%s", s->peer, reason ? reason : "TLS failed",
 		    verify == X509_V_OK ? "" : ": ",
@@ -378,6 +379,7 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 	if (s->state == END)
 		return;
 	hg_credentials_answer(s->o.credentials, r);
+	s->result.renewed |= hg_renewal_answer(s->agent->renewal, r);
 	s->result.rounds++;
 	s->result.sent += s->message.request.n_changes;
 	s->result.reports += told;
@@ -445,6 +447,7 @@ static void send_request(struct hg_session *s)
 		return;
 	}
 	s->message.request.flags |= hg_credentials_flags(s->o.credentials);
+	s->message.request.csr = hg_renewal_csr(s->agent->renewal);
 	len = hg_wire_put_request(&s->message.request, s->frame, sizeof(s->frame));
 	if (len < 0) {
 		end(s, HG_SYNC_PROTOCOL, "request cannot be encoded: %s", strerror(-len));
@@ -469,7 +472,7 @@ static void start_tls(struct hg_session *s)
 	}
 	if (s->o.clock)
 		hg_tls_set_floor(ssl, (time_t)(s->o.clock->floor_ms / 1000));
-	hg_credentials_offer(s->o.credentials, ssl);
+	hg_credentials_offer(s->o.credentials, ssl, !hg_renewal_begin(s->agent->renewal));
 	SSL_set_msg_callback(ssl, on_message);
 	SSL_set_msg_callback_arg(ssl, s);
 	s->bev = bufferevent_openssl_socket_new(s->agent->base, s->fd, ssl,

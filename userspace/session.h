@@ -25,6 +25,7 @@ struct hg_session_result {
 	size_t rounds, sent, received, commands, reports;
 	bool resumed; /* TLS without a full handshake */
 	bool by_key;  /* the pre-shared key did it */
+	bool renewed; /* another certificate is in use from the next session on */
 };
 
 struct hg_session_options {

@@ -16,6 +16,7 @@
 #include "interval.h"
 #include "links.h"
 #include "model.h"
+#include "renewal.h"
 #include "session.h"
 #include "watch.h"
 #include "../lib/log.h"
@@ -153,6 +154,17 @@ static void wish(struct hg_sync *s, uint64_t within_ms)
 		set_due(s, due);
 }
 
+/* Key and ticket stand for the certificate that was shown for them. */
+static void change_certificate(struct hg_sync *s)
+{
+	char err[512];
+
+	if (hg_sync_reload(s, err, sizeof(err)))
+		hg_error("sync: %s; the old certificate stays in use", err);
+	else
+		hg_credentials_forget(s->credentials);
+}
+
 static void on_done(void *ctx, const struct hg_session_result *r)
 {
 	struct hg_sync *s = ctx;
@@ -172,6 +184,8 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 	} else {
 		s->bad++;
 	}
+	if (r->renewed || (r->failure == HG_SYNC_TLS && hg_renewal_failed(s->agent->renewal)))
+		change_certificate(s);
 	plan(s, r);
 	snprintf(text, sizeof(text), "%s%s%s", r->failure ? hg_sync_failure_name(r->failure) : "",
 		 r->failure ? ": " : "", r->text);

@@ -7,3 +7,5 @@ $(O)/tests/mirror/pqfail.so: tests/mirror/pqfail.c $(O)/.flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(pg-cflags) $(warn) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+test-srcs-tests/mirror/renew_test := mirror/renew.c mirror/pki.c tests/lib/pki.c
+test-libs-tests/mirror/renew_test := $(ssl-libs) -lpq

@@ -89,6 +89,7 @@ class Response:
         self.changes = [(c[0], c[2], c[3] if len(c) > 3 else NOTHING) for c in m.get(8, [])]
         self.commands = [dict(seq=c[0], action=c[1], within=c[2], repeatable=c[3],
                               input=c[4] if len(c) > 4 else NOTHING) for c in m.get(9, [])]
+        self.psk, self.chain = m.get(10), m.get(11, b"")
         self.size = 0
 
 

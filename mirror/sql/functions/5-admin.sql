@@ -166,6 +166,25 @@ BEGIN
 	PERFORM audit_add(p_device, session_user, 'device add', p_device, jsonb_build_object('model', p_model));
 END $$;
 
+-- Records a certificate that was signed over a session, before it is handed out. NULL if it may be; else why
+-- not, for people. The lock keeps two sessions of one device apart.
+CREATE FUNCTION device_renew(p_device text, p_serial text, p_not_after timestamptz) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM FROM device WHERE device_id = p_device AND state = 'active' FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN 'the device is not known, or not active';
+	ELSIF EXISTS (SELECT FROM device_certificate
+			WHERE device_id = p_device AND renewed_at > now() - interval '1 day') THEN
+		RETURN 'one was signed less than a day ago';
+	END IF;
+	INSERT INTO device_certificate (device_id, serial, not_after, renewed_at)
+		VALUES (p_device, p_serial, p_not_after, now());
+	PERFORM audit_add(p_device, p_device, 'certificate', p_serial,
+		jsonb_build_object('not_after', p_not_after));
+	RETURN NULL;
+END $$;
+
 -- A revoked device is not heard again: what it took ends here.
 CREATE FUNCTION admin_device_revoke(p_device text) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -3,7 +3,8 @@
  * The test vectors of docs/sync-protocol.md ("vectors sync") and docs/alarm-format.md ("vectors
  * alarm"): a line with a name, then lines of hex. Names that begin with "bad-" must be refused by a
  * decoder; this one is tried before they are printed. `vectors open` reads the alarm vectors from
- * standard input and opens them: old datagrams must stay readable. The keys are for nothing else.
+ * standard input and opens them: old datagrams must stay readable. `vectors judge` says of messages
+ * whether they are any. The keys are for nothing else.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -342,6 +343,30 @@ static void open_vectors(void)
 	EVP_PKEY_free(collector);
 }
 
+/* Lines "request HEX" and "response HEX": is each a message? Prints "good" or "bad" for it. */
+static void judge_messages(void)
+{
+	static char line[8192];
+	static uint8_t bytes[4096];
+	static struct hg_wire_room room;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		char *hex = strchr(line, ' ') ? strchr(line, ' ') + 1 : line;
+		struct hg_wire_request request;
+		struct hg_wire_response response;
+		struct hg_slice in;
+		size_t n = 0, at = 0;
+
+		while (n < sizeof(bytes) && sscanf(hex + 2 * n, "%2hhx", &bytes[n]) == 1)
+			n++;
+		in = hg_slice_of(bytes, n);
+		puts((strncmp(line, "request", 7) ? hg_wire_get_response(in, &room, &response, &at)
+						  : hg_wire_get_request(in, &room, &request, &at))
+			     ? "bad"
+			     : "good");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc == 2 ? argv[1] : "";
@@ -352,9 +377,11 @@ int main(int argc, char **argv)
 		alarm_vectors();
 	else if (!strcmp(what, "open"))
 		open_vectors();
+	else if (!strcmp(what, "judge"))
+		judge_messages();
 	else
 		failed = 2;
 	if (failed == 2)
-		fprintf(stderr, "usage: vectors sync|alarm|open\n");
+		fprintf(stderr, "usage: vectors sync|alarm|open|judge\n");
 	return failed;
 }

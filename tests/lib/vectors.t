@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../profile'))
+from cddl import Schema  # noqa: E402
+
 TOP = os.environ.get('HG_TOP') or os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
 BUILD = os.environ.get('HG_BUILD') or os.path.join(TOP, 'build')
 PROGRAM = os.path.join(BUILD, 'tests/lib/vectors')
@@ -179,9 +182,9 @@ def block(text):
     return ''.join(out)
 
 
-def document(which):
+def document(which, what='vectors'):
     with open(os.path.join(TOP, DOCS[which]), encoding='utf-8') as f:
-        return re.search(r'```vectors\n(.*?)```', f.read(), re.S).group(1)
+        return re.search(r'```' + what + r'\n(.*?)```', f.read(), re.S).group(1)
 
 
 count = failed = 0
@@ -226,8 +229,56 @@ def refused(b):
         return True
 
 
+def changed(v, path, to):
+    """A copy of v in which what lies at path is another: to, or, if that is None, nothing."""
+    v = dict(v) if isinstance(v, dict) else list(v)
+    if len(path) > 1:
+        v[path[0]] = changed(v[path[0]], path[1:], to)
+    elif to is None:
+        del v[path[0]]
+    elif isinstance(v, dict) or path[0] < len(v):
+        v[path[0]] = to
+    else:
+        v.append(to)
+    return v
+
+
+# Messages that the CDDL of the specification must refuse, each a good one with one thing changed.
+NOT_CDDL = [
+    ('request-idle', (0,), 2), ('request-idle', (1,), None), ('request-idle', (1,), ''), ('request-idle', (1,), 'x' * 65),
+    ('request-idle', (2,), b'15 bytes of it.'), ('request-idle', (3,), 0), ('request-idle', (3,), 1 << 63),
+    ('request-idle', (4,), 1 << 32), ('request-idle', (4,), -1), ('request-idle', (8,), 'x'), ('request-idle', (10,), []),
+    ('request-idle', (40,), 1), ('request-changes', (10, 0, 2), ''), ('request-changes', (10, 0, 1), -1),
+    ('request-changes', (10, 0, 4), 1), ('request-changes', (10, 1, 3, 'open'), (1 << 64) - 1), ('request-changes', (10, 0, 3), b'x'),
+    ('request-reports', (11, 0, 1), 7), ('request-reports', (11, 0, 1), 1), ('request-reports', (11, 0, 3), 'x' * 257),
+    ('request-part', (10, 0, 3), 16384), ('request-part', (12, 0, 0), 2), ('response-idle', (1,), 'x'),
+    ('response-idle', (7,), 1.5), ('response-commands', (9, 0, 3), 0), ('response-commands', (9, 0, 2), -1),
+    ('response-busy', (2,), ''), ('response-key', (10, 1), b'short'), ('response-key', (10, 3), 1),
+]
+
+
+def test_cddl(vectors):
+    schema = Schema(document('sync', 'cddl'), strict)
+    for name, b in vectors.items():
+        rule = name.split('-')[0]
+        if rule != 'bad':
+            wrong = schema.check(rule, strict(b))
+            ok(not wrong, '%s is what the CDDL says%s' % (name, ': ' + wrong if wrong else ''))
+    cases = [(name, path, to, changed(strict(vectors[name]), path, to)) for name, path, to in NOT_CDDL]
+    for name, path, to, v in cases:
+        ok(schema.check(name.split('-')[0], v), '%s with %r at %s is not' % (name, to, '.'.join(map(str, path))))
+    later = changed(strict(vectors['request-idle']), (64,), {'x': [1]})
+    ok(not schema.check('request', later), 'a key of a later version is')
+    lines = ''.join('%s %s\n' % (name.split('-')[0], encode(v).hex()) for name, _, _, v in cases + [('request', 0, 0, later)])
+    verdicts = run(PROGRAM, 'judge', input=lines.encode()).decode().split()
+    taken = ['%s with %r at %s' % c[:3] for c, verdict in zip(cases, verdicts) if verdict != 'bad']
+    ok(not taken and len(verdicts) == len(cases) + 1, 'the code refuses the same: it took %s' % taken)
+    ok(verdicts[-1:] == ['good'], 'and takes what the CDDL allows')
+
+
 def test_sync():
     vectors, notes = parse(document('sync'))
+    test_cddl(vectors)
     ok(document('sync') == block(fresh('sync')), 'the document holds what the code writes')
     for name, b in vectors.items():
         if name.startswith('bad-'):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""As much of CDDL (RFC 8610) as docs/profile.md uses, written apart from the code that it checks.
+"""As much of CDDL (RFC 8610) as the specifications in docs use, written apart from the code that it checks.
 
 Schema(text).check(rule, value) returns None or the first thing that is wrong, with its place. Values
 are those of JSON, bytes, and Tag. A group is a list of (low, high, key, type); a type is a tuple
@@ -8,7 +8,7 @@ whose first element says which.
 import re
 
 TOKEN = re.compile(r'\s+|;[^\n]*|("[^"]*"|#6\.\d+|\.[a-z]+(?![a-z])|-?\d+\.\.-?\d+|\d+\*\d+|-?\d+|[A-Za-z][\w-]*|=>|//|[=:?,/(){}\[\]*])')
-BASIC = {"bool": bool, "tstr": str, "bstr": bytes, "int": int}
+BASIC = {"bool": bool, "tstr": str, "bstr": bytes, "int": int, "float": float, "null": type(None)}
 
 
 class Tag:
@@ -63,6 +63,10 @@ class Schema:
             return ("map", self.group("}"))
         if t == "[":
             return ("array", self.group("]"))
+        if t == "(":
+            inner = self.type()
+            self.take(")")
+            return inner
         if t.startswith("#6."):
             self.take("(")
             inner = self.type()
@@ -110,6 +114,10 @@ class Schema:
         return getattr(self, "check_" + kind.strip("."))(at, v, *args)
 
     def check_name(self, at, v, name):
+        if name == "any":
+            return None
+        if name == "uint":
+            return None if type(v) is int and v >= 0 else f"{at}: {v!r} is no uint"
         if name in BASIC:
             return None if type(v) is BASIC[name] else f"{at}: {v!r} is no {name}"
         return self.check(self.rules[name], v, at)
@@ -128,7 +136,14 @@ class Schema:
         return self.check(t, v, at) or (None if re.fullmatch(pattern[1], v) else f"{at}: {v!r} is not {pattern[1]}")
 
     def check_size(self, at, v, t, size):
-        return self.check(t, v, at) or (None if len(v) == size[1] else f"{at}: {len(v)} bytes")
+        wrong = self.check(t, v, at)
+        if wrong:
+            return wrong
+        if type(v) is int:
+            return None if v < 256 ** size[1] else f"{at}: {v} has more than {size[1]} bytes"
+        n = len(v.encode() if type(v) is str else v)
+        low, high = size[1:] if size[0] == "range" else (size[1], size[1])
+        return None if low <= n <= high else f"{at}: {n} bytes"
 
     def check_cbor(self, at, v, t, inner):
         return self.check(t, v, at) or self.check(inner, self.decode(v), at)
@@ -144,7 +159,7 @@ class Schema:
         i = 0
         for low, high, _, t in self.flat(entries):
             n = 0
-            while n < high and i < len(v) and not self.check(t, v[i], f"{at}[{i}]"):
+            while (high is None or n < high) and i < len(v) and not self.check(t, v[i], f"{at}[{i}]"):
                 n, i = n + 1, i + 1
             if n < low:
                 return self.check(t, v[i], f"{at}[{i}]") if i < len(v) else f"{at}: too short"
@@ -158,7 +173,10 @@ class Schema:
         left = dict(v)
         for low, high, key, t in self.flat(entries):
             if high is None:  # * tstr => any
-                left = {k: x for k, x in left.items() if type(k) is not BASIC[key]}
+                mine = [k for k in left if not self.check_name(at, k, key)]
+                wrong = [w for w in (self.check(t, left.pop(k), f"{at}.{k}") for k in mine) if w]
+                if wrong:
+                    return wrong[0]
                 continue
             if key not in left and low:
                 return f"{at}.{key}: is missing"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sqlite3.h>
+#include "store_files.h"
 #include "../../userspace/store-db.h"
 
 #define MANY 18
@@ -14,16 +15,31 @@
 static const uint8_t epoch_a[HG_EPOCH_LEN] = "mirror-epoch-aa",
 		     epoch_b[HG_EPOCH_LEN] = "mirror-epoch-bb";
 
+/* By the first letters, as a Thing Model would say it. */
+static enum hg_merge rule(void *ctx, const char *name)
+{
+	(void)ctx;
+	return !strncmp(name, "sum-", 4)   ? HG_MERGE_COUNTER
+	       : !strncmp(name, "new-", 4) ? HG_MERGE_NEWEST
+					   : HG_MERGE_NONE;
+}
+
 int life_open(struct life *l)
 {
 	struct hg_store_options o = {
-		.dir = l->dir, .size_max = 1 << 20, .properties_max = 64, .journal_max = 4
+		.dir = l->dir,
+		.size_max = 1 << 20,
+		.properties_max = 64,
+		.journal_max = 4,
+		.object_max = 64 << 10,
 	};
 	char err[512];
 	int ret;
 
 	life_close(l);
 	ret = hg_store_open(&o, &l->s, err, sizeof(err));
+	if (!ret)
+		hg_store_rules(l->s, rule, NULL);
 	if (!ret && l->sync_off)
 		hg_db_exec(l->s, "PRAGMA synchronous = OFF");
 	return ret;
@@ -186,6 +202,51 @@ static int told_1(struct life *l)
 	return apply(l, &r, epoch_a, told, 2);
 }
 
+#define LARGE 20000 /* bytes of CBOR */
+
+/* A byte string in two parts. */
+static int part(struct life *l, size_t from, size_t to)
+{
+	static uint8_t bytes[LARGE] = { 0x59, (LARGE - 3) >> 8, (LARGE - 3) & 0xff };
+	struct hg_wire_part p = { LARGE, from, hg_slice_of(bytes + from, to - from) };
+	struct hg_wire_change c[] = { { 8, hg_slice_str("large"), { 0 }, 9, p } };
+	struct hg_wire_response r = { .device_cursor = 4, .changes = c, .n_changes = 1 };
+
+	return apply(l, &r, epoch_a, NULL, 0);
+}
+
+static int first_part(struct life *l)
+{
+	return part(l, 0, 12000);
+}
+
+static int last_part(struct life *l)
+{
+	return part(l, 12000, LARGE);
+}
+
+static int write_both(struct life *l)
+{
+	struct hg_property list[] = {
+		{ .name = hg_slice_str("sum-a"), .value = hg_slice_of("\x07", 1) },
+		{ .name = hg_slice_str("new-a"), .value = hg_slice_of("\x01", 1) },
+	};
+
+	return set(l, list, 2);
+}
+
+/* The mirror has written the same: its 3 is added, its newer value wins. */
+static int merge(struct life *l)
+{
+	struct hg_wire_change c[] = {
+		{ 9, hg_slice_str("sum-a"), hg_slice_of("\x03", 1), 5000, { 0 } },
+		{ 10, hg_slice_str("new-a"), hg_slice_of("\x02", 1), 5000, { 0 } },
+	};
+	struct hg_wire_response r = { .device_cursor = 4, .changes = c, .n_changes = 2 };
+
+	return apply(l, &r, epoch_a, NULL, 0);
+}
+
 static int remove_b(struct life *l)
 {
 	return set_one(l, "b", hg_slice_str(""));
@@ -220,7 +281,9 @@ static int acknowledge_b(struct life *l)
 static int overflow(struct life *l)
 {
 	struct hg_wire_command m[4];
-	struct hg_wire_response r = { .device_cursor = 6, .commands = m, .n_commands = 4 };
+	struct hg_wire_response r = { .device_cursor = hg_store_cursors(l->s)->change_seq,
+				      .commands = m,
+				      .n_commands = 4 };
 
 	for (int i = 0; i < 4; i++)
 		m[i] = (struct hg_wire_command){ i + 3, hg_slice_str("x"), value('i', 900), 0, 0 };
@@ -299,7 +362,7 @@ static int many_removed(struct life *l)
 	return set_many(l, hg_slice_str(""));
 }
 
-const struct step store_script[] = {
+static const struct step life[] = {
 	{ "open", life_open },
 	{ "set", set_a },
 	{ "set three", set_three },
@@ -313,6 +376,11 @@ const struct step store_script[] = {
 	{ "restart", life_open },
 	{ "recover", recover },
 	{ "told", told_1 },
+	{ "first part", first_part },
+	{ "restart within a value", life_open },
+	{ "last part", last_part },
+	{ "write what both write", write_both },
+	{ "merge", merge },
 	{ "remove", remove_b },
 	{ "grow", grow_a },
 	{ "idle", idle },
@@ -336,7 +404,43 @@ const struct step store_script[] = {
 	{ "last restart", life_open },
 };
 
-const size_t store_script_len = sizeof(store_script) / sizeof(store_script[0]);
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+const struct script store_life = { "a life", life, LEN(life), NULL };
+
+static int finish_3(struct life *l)
+{
+	struct hg_journal_entry e = { .seq = 3, .state = HG_COMMAND_DONE };
+
+	return hg_store_finished(l->s, &e);
+}
+
+static const struct step open_older[] = {
+	{ "open an older file", life_open },
+	{ "finish", finish_3 },
+	{ "write what both write", write_both },
+	{ "restart", life_open },
+};
+
+#define OLDER(n)                                                                                   \
+	{                                                                                          \
+		"a file of schema " #n, open_older, LEN(open_older), store_files[n - 1]            \
+	}
+const struct script store_older[] = { OLDER(1), OLDER(2), OLDER(3) };
+const size_t store_n_older = LEN(store_older);
+_Static_assert(LEN(store_older) == STORE_FILES, "a script for each file");
+
+void store_make_file(const char *dir, const char *sql)
+{
+	char path[160], *message = NULL;
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/store.db", dir);
+	sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+		printf("# %s\n", message);
+	sqlite3_close(db);
+}
 
 struct text {
 	char *at;

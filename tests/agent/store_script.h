@@ -19,9 +19,20 @@ struct step {
 	int (*run)(struct life *l); /* as the store's functions */
 };
 
-/* The script; the first step opens the store, and each may be tried again after a failure. */
-extern const struct step store_script[];
-extern const size_t store_script_len;
+/* Steps, of which the first opens the store, and each may be tried again after a failure. */
+struct script {
+	const char *name;
+	const struct step *steps;
+	size_t len;
+	const char *file; /* SQL that makes the file that is there before; NULL: none is */
+};
+
+extern const struct script store_life;	  /* all that a store does */
+extern const struct script store_older[]; /* opening a file of each earlier schema */
+extern const size_t store_n_older;
+
+/* Makes DIR/store.db from SQL. */
+void store_make_file(const char *dir, const char *sql);
 
 /* Opens it (again). */
 int life_open(struct life *l);

@@ -134,17 +134,51 @@ static const char *span(long long ms, char *buf, size_t size)
 	return buf;
 }
 
+/* Words for sync.next_why; of a failure its class, and how often it came in a row. */
+static const char *why_next(const json_t *sync, char *buf, size_t size)
+{
+	const json_t *failed = json_object_get(json_object_get(sync, "policy"), "failed");
+	const char *why = str(sync, "next_why"), *class = str(sync, "last_result");
+
+	if (!strcmp(why, "backoff"))
+		snprintf(buf, size, "backing off, %s %lld in a row", class, num(failed, class));
+	else
+		snprintf(buf, size, "%s",
+			 !strcmp(why, "change")	   ? "a property changed"
+			 : !strcmp(why, "command") ? "a command ended"
+			 : !strcmp(why, "asked")   ? "asked for"
+						   : why);
+	return buf;
+}
+
+static void print_policy(const json_t *policy)
+{
+	long long hint = num(policy, "hint_ms"), idle = num(policy, "without_news");
+	char base[32], min[32], max[32];
+
+	printf("          interval %s%s, %s to %s",
+	       span(hint ? hint : num(policy, "base_ms"), base, sizeof(base)),
+	       hint ? " by the mirror" : "", span(num(policy, "min_ms"), min, sizeof(min)),
+	       span(num(policy, "max_ms"), max, sizeof(max)));
+	if (num(policy, "idle_ms"))
+		printf(", grows to %s", span(num(policy, "idle_ms"), max, sizeof(max)));
+	printf("; %lld in a row with%s news\n", idle ? idle : num(policy, "with_news"),
+	       idle ? "out" : "");
+}
+
 static void print_sync(const json_t *sync)
 {
-	char next[32];
+	const json_t *policy = json_object_get(sync, "policy");
+	char next[32], why[64];
 
 	if (!json_is_object(sync)) {
 		printf("mirror    none configured\n");
 		return;
 	}
-	printf("mirror    %s: %lld sessions, %lld failed; next in %s\n", str(sync, "mirror"),
+	printf("mirror    %s: %lld sessions, %lld failed; next in %s: %s\n", str(sync, "mirror"),
 	       num(sync, "sessions_good"), num(sync, "sessions_failed"),
-	       span(num(sync, "next_in_ms"), next, sizeof(next)));
+	       span(num(sync, "next_in_ms"), next, sizeof(next)), why_next(sync, why, sizeof(why)));
+	print_policy(policy);
 	if (*str(sync, "last_result"))
 		printf("          last %s: %s\n",
 		       strcmp(str(sync, "last_result"), "none") ? "failed" : "good",

@@ -35,6 +35,12 @@ struct waiter {
 	bool armed; /* the session that runs is the one it waits for */
 };
 
+/* Why the next session is due when it is; for `status`. */
+enum why { WHY_START, WHY_INTERVAL, WHY_CHANGE, WHY_COMMAND, WHY_ASKED, WHY_BACKOFF };
+
+static const char *const why_names[] = { "start",   "interval", "change",
+					 "command", "asked",	"backoff" };
+
 struct hg_sync {
 	struct hg_agent *agent;
 	SSL_CTX *tls;
@@ -45,6 +51,8 @@ struct hg_sync {
 	struct hg_session *session; /* NULL: none runs */
 	struct event *timer;
 	uint64_t due_ms; /* of the next session, uptime */
+	enum why why;
+	enum why again_why; /* of again_within */
 	bool backing_off;
 	uint64_t again_within; /* of what came up during the session; NEVER: nothing did */
 	uint64_t changed;      /* at least as many as properties that wait; looked at when many */
@@ -64,10 +72,11 @@ static uint64_t random_below(uint64_t bound)
 }
 
 /* The earliest wish wins; the timer follows. */
-static void set_due(struct hg_sync *s, uint64_t due_ms)
+static void set_due(struct hg_sync *s, uint64_t due_ms, enum why why)
 {
 	uint64_t now = hg_uptime_ms(), in;
 
+	s->why = why;
 	s->due_ms = due_ms;
 	in = due_ms > now ? due_ms - now : 0;
 	event_add(s->timer, &(struct timeval){ in / 1000, in % 1000 * 1000 });
@@ -110,12 +119,14 @@ static void plan(struct hg_sync *s, const struct hg_session_result *r)
 
 	if (r->failure == HG_SYNC_OK) {
 		s->backing_off = false;
-		set_due(s, now + hg_interval_good(&s->interval, r->interval_ms,
-						  r->received + r->commands));
+		set_due(s,
+			now + hg_interval_good(&s->interval, r->interval_ms,
+					       r->received + r->commands),
+			WHY_INTERVAL);
 		return;
 	}
 	s->backing_off = true;
-	set_due(s, now + hg_interval_failed(&s->interval, r->failure, r->interval_ms));
+	set_due(s, now + hg_interval_failed(&s->interval, r->failure, r->interval_ms), WHY_BACKOFF);
 	hg_log(r->failure == HG_SYNC_REFUSED ? HG_LOG_ERROR : HG_LOG_WARN,
 	       "sync: session %llu failed (%s): %s; next in %llu ms", (unsigned long long)r->number,
 	       hg_sync_failure_name(r->failure), r->text, (unsigned long long)(s->due_ms - now));
@@ -137,13 +148,15 @@ static bool is_busy(const struct hg_sync *s)
 }
 
 /* A session within so many ms, unless something failed. */
-static void wish(struct hg_sync *s, uint64_t within_ms)
+static void wish(struct hg_sync *s, uint64_t within_ms, enum why why)
 {
 	uint64_t due = hg_uptime_ms() + within_ms;
 
 	if (is_busy(s)) {
-		if (within_ms < s->again_within)
+		if (within_ms < s->again_within) {
 			s->again_within = within_ms;
+			s->again_why = why;
+		}
 		return;
 	}
 	if (s->backing_off)
@@ -151,7 +164,7 @@ static void wish(struct hg_sync *s, uint64_t within_ms)
 	if (s->ended_ms && due < s->ended_ms + GAP_MS)
 		due = s->ended_ms + GAP_MS;
 	if (due < s->due_ms)
-		set_due(s, due);
+		set_due(s, due, why);
 }
 
 /* Key and ticket stand for the certificate that was shown for them. */
@@ -191,9 +204,9 @@ static void on_done(void *ctx, const struct hg_session_result *r)
 		 r->failure ? ": " : "", r->text);
 	answer_waiters(s, failure_errno(r->failure), text);
 	if (s->again_within != NEVER && has_news(s))
-		wish(s, s->again_within);
+		wish(s, s->again_within, s->again_why);
 	if (!TAILQ_EMPTY(&s->waiters))
-		set_due(s, hg_uptime_ms());
+		set_due(s, hg_uptime_ms(), WHY_ASKED);
 	s->again_within = NEVER;
 	if (s->links && s->due_ms > hg_uptime_ms() + LINKS_WORTH_MS)
 		hg_links_down(s->links, END_MS);
@@ -216,7 +229,7 @@ static void start(struct hg_sync *s)
 	s->session = hg_session_new(&o);
 	if (!s->session) {
 		hg_error("sync: out of memory");
-		set_due(s, hg_uptime_ms() + s->agent->conf.mirror.backoff_max);
+		set_due(s, hg_uptime_ms() + s->agent->conf.mirror.backoff_max, WHY_BACKOFF);
 	}
 }
 
@@ -296,7 +309,7 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 		if (!s->links)
 			goto fail;
 	}
-	set_due(s, hg_uptime_ms());
+	set_due(s, hg_uptime_ms(), WHY_START);
 	return s;
 fail:
 	hg_sync_free(s);
@@ -359,13 +372,13 @@ void hg_sync_changed(struct hg_sync *s, size_t n, uint64_t within_ms)
 	s->changed += n;
 	if (many_wait(s))
 		within_ms = 0;
-	wish(s, within_ms == NEVER ? s->interval.soon : within_ms);
+	wish(s, within_ms == NEVER ? s->interval.soon : within_ms, WHY_CHANGE);
 }
 
 void hg_sync_report(struct hg_sync *s)
 {
 	if (!s->session || !hg_session_report(s->session))
-		wish(s, 0);
+		wish(s, 0, WHY_COMMAND);
 }
 
 int hg_sync_now(struct hg_sync *s, void (*done)(void *ctx, int ret, const char *text), void *ctx)
@@ -382,7 +395,7 @@ int hg_sync_now(struct hg_sync *s, void (*done)(void *ctx, int ret, const char *
 	TAILQ_INSERT_TAIL(&s->waiters, w, link);
 	s->n_waiters++;
 	if (!is_busy(s))
-		set_due(s, hg_uptime_ms());
+		set_due(s, hg_uptime_ms(), WHY_ASKED);
 	return 0;
 }
 
@@ -400,15 +413,38 @@ void hg_sync_forget(struct hg_sync *s, const void *ctx)
 	}
 }
 
+/* What the next interval is made of. */
+static json_t *policy_json(const struct hg_sync *s)
+{
+	const struct hg_interval *i = &s->interval;
+	json_t *failed = json_object();
+
+	for (int f = HG_SYNC_DNS; f < HG_SYNC_FAILURES; f++)
+		if (i->failed[f])
+			json_object_set_new(failed, hg_sync_failure_name(f),
+					    json_integer(i->failed[f]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "hint_ms",
+			 (json_int_t)s->last.interval_ms, "base_ms", (json_int_t)i->base, "min_ms",
+			 (json_int_t)i->min, "max_ms", (json_int_t)i->max, "idle_ms",
+			 (json_int_t)i->idle, "soon_ms", (json_int_t)i->soon, "jitter",
+			 (json_int_t)i->jitter, "without_news", (json_int_t)i->idle_sessions,
+			 "with_news", (json_int_t)i->busy_sessions, "failed", failed);
+}
+
 json_t *hg_sync_status(const struct hg_sync *s)
 {
 	uint64_t now = hg_uptime_ms();
 
-	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:I}", "mirror",
-			 s->agent->conf.mirror.host, "session_running", is_busy(s), "next_in_ms",
-			 (json_int_t)(s->due_ms > now ? s->due_ms - now : 0), "sessions_good",
-			 (json_int_t)s->good, "sessions_failed", (json_int_t)s->bad, "last_good_ms",
+	return json_pack("{s:s, s:b, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:I, s:o}", "mirror",
+			 s->agent->conf.mirror.host, "session_running", is_busy(s), "link",
+			 s->linking ? "awaited"
+			 : s->links ? "managed"
+				    : "",
+			 "next_in_ms", (json_int_t)(s->due_ms > now ? s->due_ms - now : 0),
+			 "next_why", why_names[s->why], "sessions_good", (json_int_t)s->good,
+			 "sessions_failed", (json_int_t)s->bad, "last_good_ms",
 			 (json_int_t)s->good_ms, "last_result",
 			 s->good + s->bad ? hg_sync_failure_name(s->last.failure) : "", "last_text",
-			 s->last.text, "last_number", (json_int_t)s->last.number);
+			 s->last.text, "last_number", (json_int_t)s->last.number, "policy",
+			 policy_json(s));
 }

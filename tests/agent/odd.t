@@ -4,7 +4,7 @@
 A mirror that answers oddly. After each oddity the agent must still run, hold nothing of the bad
 answer, back off, and be in order again with the next good one.
 """
-import os, socket, sys, threading, time
+import os, re, socket, sys, threading, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from agent import Agent, done, equal, ok, wait_for
 from fakemirror import FakeMirror
@@ -185,11 +185,18 @@ n = len(m.requests)
 agent.call("sync.now")
 time.sleep(3)  # lint: sleep ok, attempts within a time are counted
 tries = len(m.requests) - n
+s = status()["sync"]
+ok(s["next_why"] == "backoff" and s["policy"]["failed"] == {"protocol": s["sessions_failed"]},
+   "status: backing off, with class and count", s)
+out = agent.cli("status")[1]
+ok(re.search(r": backing off, protocol \d+ in a row", out), "and the command line says so", out)
 ok(2 <= tries <= 12, f"a failing mirror is tried ever less often ({tries} times in 3 s from 200 ms on)")
 for i in range(50):
     agent.call("property.set", name="busy", value=i, urgent=True)
 ok(len(m.requests) - n <= tries + 2, "urgent writes do not break the backoff")
 good()
+s = status()["sync"]
+ok(s["next_why"] == "interval" and s["policy"]["failed"] == {}, "a good session ends it", s)
 n = len(m.requests)
 for i in range(200):
     agent.call("property.set", name="busy", value=i + 1000, urgent=True)
@@ -200,14 +207,18 @@ agent.stop()
 with open(agent.conf) as f:
     text = f.read()
 with open(agent.conf, "w") as f:
-    f.write(text.replace("interval_soon = 10ms", "interval_soon = 1h\nchanges_many = 3"))
+    f.write(text.replace("interval_soon = 10ms", "interval_soon = 30m\nchanges_many = 3"))
 agent.start()
 good()
 n = len(m.requests)
 for i in range(10):
     agent.call("property.set", name="one", value=i)
-left = status()["sync"]["next_in_ms"]
-ok(len(m.requests) == n and left > 3000000, "ten changes of one property wait for interval_soon", left)
+left, why = (status()["sync"][k] for k in ("next_in_ms", "next_why"))
+ok(len(m.requests) == n and left > 1500000, "ten changes of one property wait for interval_soon", left)
+equal(why, "change", "status: the next session is because of them")
+out = agent.cli("status")[1]
+ok("next in 29 min: a property changed" in out or "next in 30 min: a property changed" in out,
+   "and the command line says so", out)
 agent.call("property.set", name="two", value=1)
 agent.call("property.set", name="three", value=1)
 wait_for(lambda: m.held.get("three") == 1, "changes_many")

@@ -12,7 +12,13 @@ fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o profile.o profile-rea
 	mud-remote.o mud-grant.o mud-entry.o mud-import.o mud-export.o)
 fuzz-lib += $(patsubst %.c,$(O)/fuzz/%.o,$(capture-srcs) userspace/replay.c userspace/targets.c \
 	userspace/episodes.c userspace/guard-common.c $(learn-srcs))
-fuzz-libs := -lpcap -ljansson $(conf-libs) $(ssl-libs)
+# What only one target needs.
+$(O)/fuzz/api: $(O)/fuzz/mirror/api.o
+$(O)/fuzz/exchange: $(addprefix $(O)/fuzz/mirror/,exchange.o large.o)
+$(O)/fuzz/psk: $(O)/fuzz/lib/psk.o
+$(O)/fuzz/socket: $(addprefix $(O)/fuzz/,userspace/socket-ops.o userspace/property.o userspace/model.o userspace/model-times.o \
+	lib/log.o lib/safe-text.o $(patsubst %.c,%.o,$(store-srcs)))
+fuzz-libs := -lsqlite3 -lpq -lpcap -ljansson $(conf-libs) $(ssl-libs)
 fuzz-runtime := $(wildcard $(addsuffix /libclang_rt.fuzzer*,$(shell $(CLANG) -print-runtime-dir 2>/dev/null)))
 fuzz-flags := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 .SECONDARY: $(fuzz-lib) $(patsubst %,$(O)/fuzz/tests/fuzz/%_fuzz.o,$(fuzz-names))
@@ -28,13 +34,13 @@ $(O)/fuzz/%.o: %.c $(O)/.flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -D_GNU_SOURCE -DHG_VERSION='"$(VERSION)"' \
 		-DHG_BPFDIR='"$(BPFDIR)"' -Wall -Wextra -Werror \
-		-Wno-unused-parameter $(fuzz-flags) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+		-Wno-unused-parameter $(pg-cflags) $(fuzz-flags) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(fuzz-programs): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%_fuzz.o $(fuzz-lib)
 	$(call say,LINK,$@)
 	$(Q)$(CLANG) $(fuzz-flags) -fsanitize=fuzzer -o $@ $^ $(fuzz-libs)
 
--include $(wildcard $(O)/fuzz/lib/*.d $(O)/fuzz/userspace/*.d $(O)/fuzz/tests/fuzz/*.d)
+-include $(wildcard $(O)/fuzz/lib/*.d $(O)/fuzz/userspace/*.d $(O)/fuzz/mirror/*.d $(O)/fuzz/tests/fuzz/*.d)
 
 .PHONY: fuzz
 fuzz: $(fuzz-programs) $(O)/tests/lib/vectors $(O)/tests/core/verdict_test $(O)/tests/agent/dns_test \

@@ -22,7 +22,7 @@ struct hg_mirror_conf {
 		char *psk_key, *psk_key_previous; /* absent: no pre-shared keys */
 		uint64_t psk_life;
 		uint64_t public_port, connections, handshake_timeout, idle_timeout, message_timeout;
-		uint64_t busy_interval, object_max, threads, batch;
+		uint64_t busy_interval, object_max, threads, batch, tickets;
 	} sync;
 	struct {
 		char *listen, *cert, *key, *public_url;

@@ -165,6 +165,17 @@ static int open_psk(struct server *v, char *err, size_t err_size)
 	return hg_psk_serve(v->sync_tls, v->psk_keys);
 }
 
+/*
+ * OpenSSL would look through all sessions for old ones with each 255th connection, all loops
+ * waiting; but they are bounded in number, and an old one that is offered is refused.
+ */
+static void bound_tickets(SSL_CTX *ctx, const struct hg_mirror_conf *c)
+{
+	SSL_CTX_set_session_cache_mode(ctx, SSL_CTX_get_session_cache_mode(ctx) |
+						    SSL_SESS_CACHE_NO_AUTO_CLEAR);
+	SSL_CTX_sess_set_cache_size(ctx, (long)c->sync.tickets);
+}
+
 static int open_tls(struct server *v)
 {
 	const struct hg_mirror_conf *c = v->conf;
@@ -174,6 +185,8 @@ static int open_tls(struct server *v)
 	v->http_files = (struct hg_tls_files){ .cert = c->http.cert ? c->http.cert : c->sync.cert,
 					       .key = c->http.cert ? c->http.key : c->sync.key };
 	v->sync_tls = hg_tls_ctx_new(HG_TLS_SYNC_SERVER, &v->sync_files, err, sizeof(err));
+	if (v->sync_tls)
+		bound_tickets(v->sync_tls, c);
 	if (v->sync_tls)
 		v->http_tls = hg_tls_ctx_new(HG_TLS_HTTP_SERVER, &v->http_files, err, sizeof(err));
 	if (v->sync_tls && v->http_tls && !open_psk(v, err, sizeof(err))) {

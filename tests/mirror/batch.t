@@ -10,7 +10,7 @@ from pgworld import equal, ok, done, wait_for
 from syncclient import BAD_MESSAGE, BUSY, OK, UNAVAILABLE, UNKNOWN_DEVICE, Closed, Device
 from world import World
 
-w = World("database.connections = 4\ndatabase.timeout = 10s")
+w = World("database.connections = 4\ndatabase.timeout = 10s\nsync.threads = 3")
 token = w.token("app", "--right", "read", "--right", "write", "--right", "invoke")
 HEAD = "SET search_path = heliograph; "
 

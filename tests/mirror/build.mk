@@ -9,3 +9,5 @@ $(O)/tests/mirror/pqfail.so: tests/mirror/pqfail.c $(O)/.flags
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(pg-cflags) $(warn) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 test-srcs-tests/mirror/renew_test := mirror/renew.c mirror/pki.c tests/lib/pki.c
 test-libs-tests/mirror/renew_test := $(ssl-libs) -lpq
+test-srcs-tests/mirror/pace_test := mirror/pace.c mirror/net.c
+test-libs-tests/mirror/pace_test := $(ssl-libs)

@@ -296,13 +296,17 @@ static int open_peer(const struct options *o, struct load_peer *peer)
 	if (!peer->tls)
 		return complain(HG_EXIT_FAILED, err, "");
 	load_session_prepare(peer);
-	if (c)
+	if (c) {
 		event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+		event_config_set_max_dispatch_interval(c, NULL, LOAD_LAST_BURST,
+						       LOAD_LAST_PRIORITY);
+	}
 	peer->base = c ? event_base_new_with_config(c) : NULL;
 	if (c)
 		event_config_free(c);
-	return peer->base ? descriptors(o->plan.connections)
-			  : complain(HG_EXIT_FAILED, "cannot set up the event loop", "");
+	return peer->base && !event_base_priority_init(peer->base, LOAD_PRIORITIES)
+		       ? descriptors(o->plan.connections)
+		       : complain(HG_EXIT_FAILED, "cannot set up the event loop", "");
 }
 
 static int run(struct options *o, struct load_state *s)

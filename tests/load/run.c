@@ -357,6 +357,9 @@ static void begin(struct run *run)
 	evtimer_assign(&run->deadline, base, on_stop, run);
 	evsignal_assign(&run->term, base, SIGTERM, on_stop, run);
 	evsignal_assign(&run->interrupt, base, SIGINT, on_stop, run);
+	event_priority_set(&run->curve_tick, LOAD_FIRST_PRIORITY);
+	event_priority_set(&run->deadline, LOAD_FIRST_PRIORITY);
+	event_priority_set(&run->tick, LOAD_FIRST_PRIORITY);
 	event_add(&run->term, NULL);
 	event_add(&run->interrupt, NULL);
 	event_add(&run->deadline, &(struct timeval){ run->plan->deadline_s, 0 });

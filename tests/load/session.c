@@ -78,6 +78,7 @@ static void wait_for(struct session *s, short what)
 	if (event_pending(&s->ev, EV_READ | EV_WRITE, NULL))
 		event_del(&s->ev);
 	event_assign(&s->ev, s->peer->base, s->fd, what, on_event, s);
+	event_priority_set(&s->ev, s->state == CONNECT ? LOAD_LAST_PRIORITY : LOAD_FIRST_PRIORITY);
 	event_add(&s->ev, &tv);
 }
 

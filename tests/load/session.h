@@ -32,6 +32,12 @@ enum load_end {
 
 const char *load_end_name(enum load_end end);
 
+/* Of events: a session that has begun goes on before another begins, as on a machine of its own. */
+#define LOAD_FIRST_PRIORITY 0
+#define LOAD_LAST_PRIORITY 1
+#define LOAD_PRIORITIES 2
+#define LOAD_LAST_BURST 16 /* of those that come last, before looking for others */
+
 /* What all sessions share. */
 struct load_peer {
 	struct load_state *state;

@@ -19,8 +19,10 @@ BEGIN
 		RETURN NULL;
 	ELSIF jsonb_typeof(p_value) = 'number' THEN
 		v := make_interval(secs => (p_value#>>'{}')::double precision);
+	ELSIF (p_value#>>'{}') ~ '^P(?=.)([0-9]+W)?([0-9]+D)?(T(?=.)([0-9]+H)?([0-9]+M)?([0-9]+([.][0-9]+)?S)?)?$' THEN
+		v := (p_value#>>'{}')::interval; -- what devices read, too: nothing of changing length
 	ELSE
-		v := (p_value#>>'{}')::interval;
+		RAISE invalid_datetime_format;
 	END IF;
 	IF v < interval '0' OR v > most THEN
 		PERFORM admin_fail(format('%s: %s is out of range; at most %s', p_at, p_value, most));
@@ -138,6 +140,9 @@ BEGIN
 	IF unknown IS NOT NULL THEN
 		PERFORM admin_fail(format('/%s: this mirror does not know what to do with it', unknown));
 	END IF;
+	PERFORM model_interval(p_file->k, '/' || k) FROM unnest('{hg:intervalMin,hg:intervalMax,hg:intervalIdle}'::text[]) k;
+	PERFORM model_interval(value->'hg:deliverWithin', format('/properties/%s/hg:deliverWithin', key))
+	FROM model_part(p_file, 'properties');
 	INSERT INTO model (model, thing_model, interval_ms)
 	VALUES (m, p_file, coalesce(extract(epoch FROM model_interval(p_file->'hg:interval', '/hg:interval'))
 				    * 1000, 0)::integer)

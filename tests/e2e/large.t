@@ -22,6 +22,7 @@ MODEL = {
         "count": {"type": "integer", "readOnly": True},
         "short": {"type": "string", "readOnly": True, "maxLength": 100},
         "map": {"type": "string"},
+        "note": {"type": "string", "hg:merge": "newest"},
         "name": {"type": "string", "hg:owner": "device"},
     },
     "actions": {"log": {"output": {"type": "string"}}},
@@ -213,6 +214,9 @@ status, _, body = w.http("PUT", f"/things/{UID}/properties/map", "x" * (1 << 20)
 ok(status == 413 and "1048576" in body["detail"], "over object_max is refused in words", body)
 status, _, body = w.http("PUT", f"/things/{UID}/properties/name", "x" * 20000, token=t)
 ok(status == 413 and "command" in body["detail"], "what a command carries stays small", body)
+
+status, _, body = w.http("PUT", f"/things/{UID}/properties/note", "x" * 20000, token=t)
+ok(status == 413 and "both sides" in body["detail"], "so does what both sides write", body)
 
 with open(f"/proc/{a.proc.pid}/status") as f:
     peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))

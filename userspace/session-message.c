@@ -69,6 +69,7 @@ static void take_late(struct hg_session_message *m, const struct hg_journal_entr
 	if (!m->heard || m->late.seq || !report.detail.ptr ||
 	    !take_part(m, HG_WIRE_REPORT, e->seq, e->output, HG_WIRE_BUDGET / 2, &report.part))
 		return;
+	m->parts++;
 	m->late = report;
 	m->spent += hg_wire_report_size(&report);
 }
@@ -116,6 +117,7 @@ static int take_large(struct hg_session_message *m, const struct hg_property *p)
 	    !take_part(m, HG_WIRE_CHANGE, p->seq, p->value, HG_WIRE_BUDGET, &change.part))
 		return 1;
 	m->spent += hg_wire_change_size(&change);
+	m->parts++;
 	m->changes[m->request.n_changes++] = change;
 	m->cut = m->more = !hg_wire_part_ends(&change.part);
 	return 1;
@@ -171,6 +173,7 @@ int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint
 		.partials = &m->partial,
 	};
 	m->more = false;
+	m->parts = 0;
 	ret = hg_store_partial(agent->store, &m->partial);
 	m->request.n_partials = ret == 1;
 	if (ret >= 0)

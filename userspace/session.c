@@ -384,6 +384,7 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 	s->result.sent += s->message.request.n_changes;
 	s->result.reports += told;
 	s->result.received += applied.changes;
+	s->result.parts += applied.parts + s->message.parts;
 	s->result.commands += applied.commands;
 	announce(s, r, &applied, cursor);
 	if (!is_more(s, r, &applied))

@@ -23,6 +23,7 @@ struct hg_session_result {
 	uint32_t interval_ms; /* the mirror's hint; 0: none */
 	uint64_t number;      /* of the session */
 	size_t rounds, sent, received, commands, reports;
+	size_t parts; /* of values that are larger than a message, either way */
 	bool resumed; /* TLS without a full handshake */
 	bool by_key;  /* the pre-shared key did it */
 	bool renewed; /* another certificate is in use from the next session on */
@@ -58,6 +59,7 @@ struct hg_session_message {
 	size_t used;			/* of bytes */
 	bool cut;			/* there was more than fits */
 	bool more;			/* of changes */
+	size_t parts; /* of values, 0 to 2 */
 	bool heard; /* a response of this session has said what the mirror holds: */
 	struct hg_wire_partial held[HG_WIRE_PARTIALS_MAX];
 	size_t n_held;

@@ -125,6 +125,8 @@ static void plan(struct hg_sync *s, const struct hg_session_result *r)
 			WHY_INTERVAL);
 		return;
 	}
+	if (r->parts) /* what they brought is kept: on a bad link it comes in many sessions */
+		s->interval.failed[r->failure] = 0;
 	s->backing_off = true;
 	set_due(s, now + hg_interval_failed(&s->interval, r->failure, r->interval_ms), WHY_BACKOFF);
 	hg_log(r->failure == HG_SYNC_REFUSED ? HG_LOG_ERROR : HG_LOG_WARN,

@@ -183,4 +183,26 @@ with open(f"/proc/{a.proc.pid}/status") as f:
     peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
 ok(peak < 64 << 10 or "Sanitizer" in os.environ.get("HG_SAN", ""), f"the agent's peak memory: {peak} KiB")
 equal(a.stop(), 0, "it ends well")
+
+# A link that breaks after each part: the value comes in many sessions, which do not back off further and further.
+m.large.clear()
+m.down, m.device_cursor, m.cut = None, 0, 1
+
+
+def breaks(fake, c, r):
+    try:
+        script(fake, c, r)
+    except ConnectionError:
+        fake.cut = 1
+        raise
+
+
+m.script = breaks
+b = Agent(m.conf().replace("backoff_max = 100ms", "backoff_max = 1h")).start()
+b.call("sync.now")
+last = text(1000000)
+b.call("property.set", name="big", value=last)
+wait_for(lambda: m.held.get("big") == last, "the value", 40)
+ok(b.log().count("failed (protocol)") >= 9, "a value comes in ten sessions of one part, none of them far from the next")
+equal(b.stop(), 0, "it ends well, too")
 done()

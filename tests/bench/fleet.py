@@ -4,6 +4,7 @@ devices (tests/load), a table for the documents.
 
 A benchmark runs in a network namespace of its own (inside()), so that source addresses, ports and counters are its own.
 """
+import glob
 import json
 import os
 import re
@@ -68,6 +69,15 @@ def sync_time_us(path, pg_bin):
     return float(found.group(1)) if found else None
 
 
+def cpu_us(pid):
+    """Of all threads that a process has, by the scheduler."""
+    total = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with open(path) as f:
+            total += int(f.read().split()[0]) / 1000
+    return total
+
+
 class Fleet(World):
     """A mirror with fsync on; `listen` on all addresses, so that a path reaches it, too."""
 
@@ -98,10 +108,13 @@ class Fleet(World):
     def state(self, name):
         return f"{self.dir}/state-{name}"
 
+    def enrolment(self, name, n, *args):
+        return ["setpriv", "--pdeathsig", "KILL", DEVICES, "--state", self.state(name), "--enrol", "--ca", self.dir + "/ca",
+                "--database", self.pg.conninfo, "--prefix", name, "--devices", str(n), *map(str, args)]
+
     def enrol(self, name, n, *args):
-        say(f"enrols {n} devices")
-        subprocess.run([DEVICES, "--state", self.state(name), "--enrol", "--ca", self.dir + "/ca", "--database", self.pg.conninfo,
-                        "--prefix", name, "--devices", str(n), *args], check=True, stderr=subprocess.DEVNULL)
+        say(f"enrols {count(n)} devices")
+        subprocess.run(self.enrolment(name, n, *args), check=True, stderr=subprocess.DEVNULL)
 
     def checkpoint(self):
         """So that none of what came before is written at the cost of what comes."""
@@ -110,6 +123,12 @@ class Fleet(World):
     def command(self, name, *args, address="127.0.0.1"):
         return ["setpriv", "--pdeathsig", "KILL", DEVICES, "--state", self.state(name), "--mirror", f"{address}:{self.sync_port}",
                 "--server-pid", str(self.proc.pid), "--database-pid", str(self.pg.proc.pid), *map(str, args)]
+
+    def cpu(self):
+        """Microseconds of the mirror, and of PostgreSQL with all its processes, those that ended among them (to 10 ms)."""
+        with open(f"/proc/{self.pg.proc.pid}/stat") as f:
+            ended = sum(map(int, f.read().rpartition(")")[2].split()[13:15])) * 1e6 / os.sysconf("SC_CLK_TCK")
+        return cpu_us(self.proc.pid), ended + sum(map(cpu_us, [self.pg.proc.pid, *self.pg.children()]))
 
     def sessions(self, name, *args, wrap=lambda x: x, must=True, address="127.0.0.1"):
         """Runs them; what the generator says of them. must: all devices are level at the end."""

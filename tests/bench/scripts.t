@@ -13,7 +13,7 @@ import svg
 from pgworld import BUILD, done, equal, ok, skip, temp_dir
 
 tmp = temp_dir()
-SMALL = {"DEVICES": 40, "ROWS": 1000, "SESSIONS": 1, "CONNECTIONS": 8, "SINGLES": 3, "ROUNDS": 5, "SECONDS": 1, "REPEATS": 1, "PASSES": 1, "HERD": 60}
+SMALL = {"DEVICES": 40, "ROWS": 1000, "SESSIONS": 1, "CONNECTIONS": 8, "SINGLES": 3, "ROUNDS": 5, "SECONDS": 1, "REPEATS": 1, "PASSES": 1, "HERD": 60, "PART": 25}
 SVG = "{http://www.w3.org/2000/svg}"
 os.makedirs(BUILD + "/bench", exist_ok=True)
 
@@ -113,6 +113,9 @@ rows, tables = bench("scale")
 equal(rows.get(("CPU of a sync, idle, mirror", "1,000 enrolled"), {}).get("unit"), "us", "scale.bench has a row for each size")
 rows, tables = bench("herd")
 equal([rows.get((f"herd of 60, {kind}", "level"), {}).get("value") for kind in ("idle", "one change each")], [60, 60], "herd.bench: all level")
+p50, p100, end = (rows.get(("herd of 60, idle", who), {}).get("value", 0) for who in
+                  ("p50, from the return to level", "p100, from the return to level", "time until all are"))
+ok(0 < p50 <= p100 <= end < 60, "its curve, of three generators, is that of all", (p50, p100, end))
 ok("herd" in tables and "scale" not in tables, "and a table")
 for name in ("herd", "scale"):
     ok(ET.parse(f"{BUILD}/bench/{name}.svg").getroot().find(SVG + "desc").text, f"{name}.svg is well-formed")

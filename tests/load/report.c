@@ -115,8 +115,8 @@ void load_result_json(struct load_result *r, const struct load_peer *peer, FILE 
 	fprintf(to, "\"rounds\": %llu, \"changes\": %llu, \"commands\": %llu, ",
 		(unsigned long long)r->rounds, (unsigned long long)r->changes,
 		(unsigned long long)r->commands);
-	fprintf(to, "\"seconds\": %.3f, \"syncs_per_s\": %.1f, ", r->seconds,
-		r->seconds > 0 ? r->ok / r->seconds : 0);
+	fprintf(to, "\"began\": %.3f, \"seconds\": %.3f, \"syncs_per_s\": %.1f, ", r->began,
+		r->seconds, r->seconds > 0 ? r->ok / r->seconds : 0);
 	fprintf(to, "\"latency_ms\": {\"p50\": %.2f, \"p99\": %.2f, \"p100\": %.2f}, ", l.p50,
 		l.p99, l.p100);
 	fprintf(to, "\"session_ms\": {\"p50\": %.2f, \"p99\": %.2f, \"p100\": %.2f}, ", s.p50,

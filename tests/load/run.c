@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <event2/event_struct.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -401,6 +402,7 @@ int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_r
 {
 	struct run run = { .peer = peer, .plan = plan, .r = r, .head = peer->state->head };
 	double client, server, database;
+	struct timespec t;
 	int rc = -1;
 
 	*r = (struct load_result){ .plan = plan };
@@ -414,6 +416,8 @@ int load_run(struct load_peer *peer, const struct load_plan *plan, struct load_r
 	client = load_cpu_self();
 	server = load_cpu_process(plan->server);
 	database = load_cpu_tree(plan->database);
+	clock_gettime(CLOCK_REALTIME, &t);
+	r->began = t.tv_sec + t.tv_nsec / 1e9;
 	begin(&run);
 	if (run.n && !run.stopping)
 		event_base_dispatch(peer->base);

@@ -46,6 +46,7 @@ struct load_result {
 	struct load_traffic traffic;
 	struct load_sample latency; /* from wanted to level, tries and waiting included */
 	struct load_sample session; /* from connect() to level, of good ones */
+	double began;		    /* Unix time, s */
 	double seconds, client_us;
 	double server_us, database_us; /* < 0: not asked for, or not to be had */
 	long rss_kib;

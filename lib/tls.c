@@ -90,13 +90,23 @@ bool hg_tls_key_is_uri(const char *key)
 	return c > key && *c == ':';
 }
 
-int hg_tls_provider_load(const char *name, char *err, size_t err_size)
+/* By which algorithms of TLS and of signatures by such keys are chosen; NULL: the defaults. */
+static const char *key_properties;
+
+const char *hg_tls_properties(void)
+{
+	return key_properties;
+}
+
+int hg_tls_provider_load(const char *name, const char *properties, char *err, size_t err_size)
 {
 	char why[128];
 
 	errno = 0;
-	if (OSSL_PROVIDER_load(NULL, "default") && OSSL_PROVIDER_load(NULL, name))
+	if (OSSL_PROVIDER_load(NULL, "default") && OSSL_PROVIDER_load(NULL, name)) {
+		key_properties = properties;
 		return 0;
+	}
 	snprintf(
 		err, err_size,
 		"OpenSSL provider '%s' cannot be loaded: %s; install it where `openssl version -m` "
@@ -443,6 +453,15 @@ static int set_up_client(SSL_CTX *ctx, enum hg_tls_role role)
 	return !SSL_CTX_set_alpn_protos(ctx, alpn, alpn[0] + 1u);
 }
 
+/* A provider that is preferred for its P-256 keys may not do key exchange with that curve. */
+static int set_groups(SSL_CTX *ctx)
+{
+	if (SSL_CTX_set1_groups_list(ctx, "X25519:P-256"))
+		return 1;
+	ERR_clear_error();
+	return key_properties && SSL_CTX_set1_groups_list(ctx, "X25519");
+}
+
 static int set_up(SSL_CTX *ctx, enum hg_tls_role role)
 {
 	SSL_CTX_set_security_level(ctx, 2);
@@ -454,7 +473,7 @@ static int set_up(SSL_CTX *ctx, enum hg_tls_role role)
 	       SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
 	       SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
 					     "TLS_CHACHA20_POLY1305_SHA256") &&
-	       SSL_CTX_set1_groups_list(ctx, "X25519:P-256") &&
+	       set_groups(ctx) &&
 	       (is_server(role) ? set_up_server(ctx, role) : set_up_client(ctx, role));
 }
 
@@ -514,7 +533,8 @@ SSL_CTX *hg_tls_ctx_new(enum hg_tls_role role, const struct hg_tls_files *files,
 		snprintf(err, err_size, "TLS needs a %s; name its file", missing);
 		return NULL;
 	}
-	ctx = SSL_CTX_new(is_server(role) ? TLS_server_method() : TLS_client_method());
+	ctx = SSL_CTX_new_ex(NULL, key_properties,
+			     is_server(role) ? TLS_server_method() : TLS_client_method());
 	if (!ctx || !set_up(ctx, role)) {
 		file_error(err, err_size, "TLS", "cannot set up OpenSSL");
 		goto fail;

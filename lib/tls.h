@@ -86,10 +86,12 @@ int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain);
 bool hg_tls_key_is_uri(const char *key);
 
 /*
- * Loads an OpenSSL provider for such keys, and the default one beside it; they stay. Returns 0, or
- * -ENOENT with a message in err.
+ * Loads an OpenSSL provider for such keys, and the default one beside it; they stay. `properties`
+ * (may be NULL; stays the caller's) is OpenSSL's property query by which algorithms of TLS and of
+ * signatures by such keys are chosen, see property(7). Returns 0, or -ENOENT with a message in err.
  */
-int hg_tls_provider_load(const char *name, char *err, size_t err_size);
+const char *hg_tls_properties(void);
+int hg_tls_provider_load(const char *name, const char *properties, char *err, size_t err_size);
 
 /*
  * A private key from a PEM file, or from the provider that its URI belongs to. Returns 0 or -errno

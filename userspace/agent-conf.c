@@ -74,6 +74,7 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ STRING(mirror, key, CONF "/device.key", "its private key, or a URI of a provider's") },
 	{ STRING(mirror, provider, "",
 		 "OpenSSL provider that has the key; absent: as OpenSSL is configured") },
+	{ STRING(mirror, properties, "", "OpenSSL property query by which algorithms are chosen") },
 	{ ENUM(mirror, clock, "tolerant", clock_modes,
 	       "whether dates of certificates are judged by this device's clock") },
 	{ NUMBER(mirror, interval, DURATION, "15m", 100, WEEK_MS,

@@ -47,8 +47,9 @@ struct hg_agent_conf {
 		uint64_t port;
 		char *name; /* in the mirror's certificate; absent: host */
 		char *ca, *crl, *cert, *key;
-		char *provider; /* OpenSSL's, for key; absent: as OpenSSL is configured */
-		int clock;	/* enum hg_clock_mode */
+		char *provider;	  /* OpenSSL's, for key; absent: as OpenSSL is configured */
+		char *properties; /* by which it chooses algorithms, see property(7) */
+		int clock;	  /* enum hg_clock_mode */
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t changes_many;
 		struct hg_conf_list links; /* taken down between sessions */

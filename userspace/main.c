@@ -78,7 +78,8 @@ static int open_identity(struct hg_agent *a, char *err, size_t err_size)
 	int ret = 0;
 
 	if (a->conf.mirror.provider)
-		ret = hg_tls_provider_load(a->conf.mirror.provider, err, err_size);
+		ret = hg_tls_provider_load(a->conf.mirror.provider, a->conf.mirror.properties, err,
+					   err_size);
 	if (!ret && a->conf.mirror.host) {
 		a->renewal = hg_renewal_new(a);
 		ret = a->renewal ? 0 : -ENOMEM;

@@ -207,15 +207,18 @@ static bool make_csr(struct hg_renewal *r)
 	X509_REQ *req = X509_REQ_new();
 	X509_NAME *name = req ? X509_REQ_get_subject_name(req) : NULL;
 	unsigned char *p = r->csr;
-	const EVP_MD *md = EVP_PKEY_get_base_id(r->pending) == EVP_PKEY_ED25519 ? NULL
-										: EVP_sha256();
+	const char *md = EVP_PKEY_get_base_id(r->pending) == EVP_PKEY_ED25519 ? NULL : "SHA256";
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int len = 0;
 
 	if (req &&
 	    X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
 				       (const unsigned char *)r->agent->uid, -1, -1, 0) &&
-	    X509_REQ_set_pubkey(req, r->pending) && X509_REQ_sign(req, r->pending, md))
+	    X509_REQ_set_pubkey(req, r->pending) && ctx &&
+	    EVP_DigestSignInit_ex(ctx, NULL, md, NULL, hg_tls_properties(), r->pending, NULL) &&
+	    X509_REQ_sign_ctx(req, ctx))
 		len = i2d_X509_REQ(req, NULL);
+	EVP_MD_CTX_free(ctx);
 	r->csr_len = 0;
 	if (len > 0 && len <= HG_WIRE_CSR_MAX)
 		r->csr_len = (size_t)i2d_X509_REQ(req, &p);

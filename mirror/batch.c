@@ -19,8 +19,14 @@
  * keeps the database busy meanwhile; more would only make all of them smaller.
  */
 #define BATCHES_MAX 2
-#define TICK_MS 100	     /* how finely deadlines are kept */
-#define HELD_MS 10	     /* applications hold rows for a statement or two */
+#define TICK_MS 100 /* how finely deadlines are kept */
+#define HELD_MS 10  /* applications hold rows for a statement or two */
+/*
+ * Of values as text: more in one statement saves nothing and lengthens it; more that wait are not
+ * taken. One request alone may have more than the first.
+ */
+#define BATCH_BYTES (1 << 20)
+#define QUEUE_BYTES (64 << 20)
 #define LARGE_MAX (32 << 20) /* bytes of large values that are put together at once, or one value */
 
 struct ask {
@@ -32,6 +38,7 @@ struct ask {
 	uint64_t deadline_ms;
 	struct hg_exchange_params params;
 	size_t large;		 /* of LARGE_MAX */
+	size_t bytes;		 /* of QUEUE_BYTES */
 	struct hg_slice message; /* until what is held of a large value is here */
 };
 
@@ -48,7 +55,7 @@ struct hg_batcher {
 	struct event *kick, *tick, *retry;
 	struct hg_batch_options o;
 	struct ask_list waiting, held, alone;
-	size_t n_waiting, n_busy, large;
+	size_t n_waiting, n_busy, large, bytes;
 	unsigned int n_batches, n_alone; /* under way */
 	struct hg_exchange_arrays arrays;
 };
@@ -70,6 +77,7 @@ static void ask_end(struct ask *a, const struct hg_answer *answer)
 {
 	a->batcher->n_busy--;
 	a->batcher->large -= a->large;
+	a->batcher->bytes -= a->bytes;
 	a->done(a->ctx, answer);
 	hg_exchange_params_free(&a->params);
 	free((void *)a->message.ptr);
@@ -204,6 +212,7 @@ static bool send_batch(struct hg_batcher *b)
 	struct batch *batch = malloc(sizeof(*batch) + count * sizeof(struct ask *));
 	const char *values[HG_EXCHANGE_PARAMS];
 	uint64_t now = now_ms();
+	size_t bytes = 0;
 	struct ask *a;
 	int rc = -ENOMEM;
 
@@ -216,7 +225,8 @@ static bool send_batch(struct hg_batcher *b)
 		ask_set_age(a, now);
 		hg_exchange_arrays_add(&b->arrays, &a->params);
 		batch->asks[batch->count++] = a;
-		if (batch->count == count)
+		bytes += a->bytes;
+		if (batch->count == count || bytes > BATCH_BYTES)
 			break;
 	}
 	if (!hg_exchange_arrays_end(&b->arrays, values))
@@ -316,7 +326,12 @@ static int ask_params(struct ask *a, struct hg_wire_request *r, const PGresult *
 	if (!ret)
 		ret = hg_exchange_params(r, &large, &a->params);
 	hg_large_free(&large);
-	return ret;
+	if (ret)
+		return ret;
+	a->bytes = (a->params.changes ? strlen(a->params.changes) : 0) +
+		   (a->params.reports ? strlen(a->params.reports) : 0);
+	a->batcher->bytes += a->bytes;
+	return 0;
 }
 
 /* What is held of a large value that ends with this request. */
@@ -367,7 +382,8 @@ int hg_batch_ask(struct hg_batcher *b, struct hg_slice message, struct hg_wire_r
 	struct ask *a;
 	int ret;
 
-	if (b->n_busy >= b->o.queue_max || (large && b->large && b->large + large > LARGE_MAX))
+	if (b->n_busy >= b->o.queue_max || b->bytes > QUEUE_BYTES ||
+	    (large && b->large && b->large + large > LARGE_MAX))
 		return -EAGAIN;
 	a = calloc(1, sizeof(*a));
 	if (!a)

@@ -28,6 +28,7 @@
 #include <openssl/ui.h>
 #include <openssl/x509v3.h>
 
+#include "crl.h"
 #include "slice.h"
 
 #define SESSION_LIFE_S 86400 /* a device that syncs once a day still resumes */
@@ -268,7 +269,7 @@ X509_STORE *hg_tls_trust_load(const char *ca, const char *crl, char *err, size_t
 		}
 		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
 	}
-	if (!trust_mark(store)) {
+	if (!trust_mark(store) || hg_crl_remember(store)) {
 		file_error(err, err_size, ca, "cannot make a certificate store");
 		goto fail;
 	}

@@ -12,3 +12,5 @@ $(eval $(call program,tests/lib/vectors,tests/lib/vectors.c tests/lib/pki.c,-lja
 test-srcs-tests/lib/print_test := lib/pg_print.c
 test-libs-tests/lib/print_test := -lpq
 test-srcs-tests/lib/print_test := lib/pg_print.c
+test-srcs-tests/lib/crl_test := tests/lib/pki.c
+test-libs-tests/lib/crl_test := $(ssl-libs)

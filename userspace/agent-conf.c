@@ -83,6 +83,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ NUMBER(mirror, interval_max, DURATION, "1d", 100, WEEK_MS, "longest interval") },
 	{ NUMBER(mirror, interval_soon, DURATION, "5s", 10, DAY_MS,
 		 "to the next session once a property has changed") },
+	{ NUMBER(mirror, start_within, DURATION, "0s", 0, DAY_MS,
+		 "to the first session, at a random moment") },
 	{ NUMBER(mirror, changes_many, UINT, "64", 1, 65536,
 		 "changed properties that are reason for a session at once") },
 	{ NUMBER(mirror, jitter, UINT, "10", 0, 50, "percent by which intervals vary") },

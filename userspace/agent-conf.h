@@ -52,6 +52,7 @@ struct hg_agent_conf {
 		int clock;	  /* enum hg_clock_mode */
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t changes_many;
+		uint64_t start_within;
 		struct hg_conf_list links; /* taken down between sessions */
 		uint64_t link_timeout;
 		uint64_t jitter; /* percent */

@@ -534,6 +534,8 @@ static int cmd_sync(void *ctx, int argc, char **argv)
 	json_t *json;
 	int code;
 
+	if (cli->conf.mirror.links.count)
+		limit += 2 * cli->conf.mirror.link_timeout;
 	cli->json |= take_flag(&argc, argv, "--json");
 	if (argc != 1)
 		return usage("sync now [--json]");

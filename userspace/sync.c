@@ -311,7 +311,7 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 		if (!s->links)
 			goto fail;
 	}
-	set_due(s, hg_uptime_ms(), WHY_START);
+	set_due(s, hg_uptime_ms() + random_below(agent->conf.mirror.start_within + 1), WHY_START);
 	return s;
 fail:
 	hg_sync_free(s);

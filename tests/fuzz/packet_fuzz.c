@@ -36,7 +36,7 @@ static void begin(uint8_t flags)
 		.icmp_s = 10,
 		.other_s = 600,
 		.config_rate = 20,
-		.flags = flags & (HG_GUARD_CONFINE | HG_GUARD_POLICE),
+		.flags = flags & HG_GUARD_FLAGS,
 	};
 	host.bounds[0] =
 		(struct hg_bounds){ .id = 1, .packets[0] = 3, .bytes[0] = 999, .flows[0] = 2 };
@@ -60,10 +60,13 @@ static void judge(const uint8_t *bytes, size_t length, uint8_t how)
 	memcpy(room + before, bytes, length);
 	reason = hg_native_run(&host, &p, &f, out, how >> 2);
 	holds(reason >= 0 && reason < HG_REASON_MAX);
-	holds(out == (reason == HG_PASS_OUT || reason >= HG_DROP_CONFINED));
+	holds(out ==
+	      (reason == HG_PASS_OUT || reason == HG_DROP_CONFINED || reason == HG_DROP_POLICED));
 	holds(host.config.flags || reason < HG_DROP_CONFINED);
 	holds(reason != HG_DROP_CONFINED || host.config.flags & HG_GUARD_CONFINE);
 	holds(reason != HG_DROP_POLICED || host.config.flags & HG_GUARD_POLICE);
+	holds(reason != HG_DROP_GATE || host.config.flags & HG_GUARD_GATE);
+	holds(reason != HG_PASS_FLOW || !(host.config.flags & HG_GUARD_GATE));
 	holds(out || flows() == had);
 	holds(reason != HG_PASS_FLOW || hg_flow_find(&host, &p.key, 0));
 	holds(reason != HG_PASS_RELATED || hg_flow_find(&host, &p.key, 0));

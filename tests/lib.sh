@@ -4,7 +4,8 @@
 #
 #   TAP         check NAME CMD..  is NAME GOT WANT  pass NAME  fail NAME [WHY]  skip NAME WHY
 #               skip_all WHY  diag TEXT  done_testing (last line: cleans up, plans, exits)
-#   waiting     wait_for SECONDS CMD..  (polls; three times as long with sanitizers)
+#   waiting     wait_for SECONDS CMD..  (polls; three times as long with sanitizers, and longer where
+#               more wants to run than there are processors)
 #   life        undo CMD (kept, run in reverse at the end, after Ctrl-C and after failure);
 #               everything made here registers its own; $tmp is a directory of this run
 #   processes   start NAME CMD..  start_in NS NAME CMD..  stop NAME  kill9 NAME  alive NAME
@@ -20,6 +21,8 @@
 HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 HG_BUILD=${HG_BUILD:-$HG_TOP/build}
 export HG_TOP HG_BUILD
+
+wait_cpus=$(getconf _NPROCESSORS_ONLN)
 
 # --- TAP
 
@@ -134,11 +137,14 @@ leftovers() (
 	[ ! -e "/tmp/hg-$1" ] || echo "/tmp/hg-$1"
 )
 
-# Returns 0 as soon as the command does, 1 when the seconds are over.
+# Returns 0 as soon as the command does, 1 when the seconds are over. They are meant for a machine
+# that has nothing else to do: among n others per processor each gets an n-th.
 wait_for() {
-	local wait_until=$1 wait_now
+	local wait_until=$1 wait_now wait_load
 	shift
 	[ "${HG_SAN:-0}" = 0 ] || wait_until=$((wait_until * 3))
+	read -r wait_load _ </proc/loadavg
+	wait_until=$((wait_until * (1 + ${wait_load%.*} / wait_cpus)))
 	read -r wait_now _ </proc/uptime
 	wait_until=$((${wait_now%.*} + wait_until))
 	until "$@" >/dev/null 2>&1; do

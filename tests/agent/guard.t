@@ -40,12 +40,13 @@ conf() {
 hg() { nsenter --net="/run/netns/$(ns dev)" "$HG_BUILD/heliograph" -c "$tmp/conf" "$@"; }
 says() { hg status | grep -q "$1"; }
 agent() { start_in dev agent "$HG_BUILD/heliographd" -c "$tmp/conf"; }
-pings() { in_ns "$1" ping -c 1 -W 1 "$2"; }
-refused() { ! pings "$1" "$2"; }
+# What is to be answered may take long on a busy machine; what is not, is waited for in vain.
+pings() { in_ns "$1" ping -c 1 -W "${3:-10}" "$2"; }
+refused() { ! pings "$1" "$2" 1; }
 connects() {
-	in_ns dev python3 -c "import socket; socket.create_connection(('10.9.0.1', $1), 1)"
+	in_ns dev python3 -c "import socket; socket.create_connection(('10.9.0.1', $1), ${2:-10})"
 }
-cannot() { ! connects "$1"; }
+cannot() { ! connects "$1" 1; }
 
 conf "interface = nothere"
 starts() { in_ns dev "$HG_BUILD/heliographd" -c "$tmp/conf" >"$tmp/out" 2>&1; }

@@ -172,4 +172,20 @@ waits.join(20)
 equal(answers.get("m5"), OK, "and the one whose row was held")
 equal(sql("SELECT count(*) FROM property WHERE name = 'counter' AND value = '9'"), "2", "and changes")
 equal(w.stop(), 0, "and the end")
+
+# A database that is so slow that a whole batch takes longer than a statement may
+with open(w.conf, "w") as f:
+    f.write(conf.replace("timeout = 10s", "timeout = 1s").replace("threads = 3", "threads = 1"))
+sql("CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$")
+w.serve()
+slow, rounds = many[10:], 0
+for d in slow:
+    d.set("counter", 5)
+while slow and rounds < 10:
+    answers.clear()
+    together(slow)
+    slow = [d for d in slow if answers[d.uid] != OK]
+    rounds += 1
+ok(not slow, f"30 devices of 0.1 s each, a second for a statement: level after {rounds} rounds", answers)
+equal(w.stop(), 0, "and the end")
 done()

@@ -291,7 +291,7 @@ static int judge(struct hg_store *s, const struct hg_wire_change *w, uint64_t ac
 {
 	sqlite3_stmt *stmt =
 		hg_db_stmt(s, "SELECT owner, seq, time_ms, value FROM property WHERE name = ?");
-	uint64_t seq, known = new_mirror ? 0 : s->cursors.change_acked;
+	uint64_t known = new_mirror ? 0 : s->cursors.change_acked;
 	int ret;
 
 	if (!stmt)
@@ -301,7 +301,8 @@ static int judge(struct hg_store *s, const struct hg_wire_change *w, uint64_t ac
 	*row = ret == 1;
 	*stays = *lost = false;
 	if (ret == 1 && sqlite3_column_int(stmt, 0) == HG_OWNER_DEVICE) {
-		seq = sqlite3_column_int64(stmt, 1);
+		uint64_t seq = sqlite3_column_int64(stmt, 1);
+
 		*stays = seq > acked && (uint64_t)sqlite3_column_int64(stmt, 2) > w->time_ms;
 		*lost = (*stays || seq > known) && !hg_slice_eq(hg_db_column(stmt, 3), w->value);
 	}

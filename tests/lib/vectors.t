@@ -182,9 +182,13 @@ def block(text):
     return ''.join(out)
 
 
-def document(which, what='vectors'):
+def whole(which):
     with open(os.path.join(TOP, DOCS[which]), encoding='utf-8') as f:
-        return re.search(r'```' + what + r'\n(.*?)```', f.read(), re.S).group(1)
+        return f.read()
+
+
+def document(which, what='vectors'):
+    return re.search(r'```' + what + r'\n(.*?)```', whole(which), re.S).group(1)
 
 
 count = failed = 0
@@ -264,6 +268,10 @@ def test_cddl(vectors):
         if rule != 'bad':
             wrong = schema.check(rule, strict(b))
             ok(not wrong, '%s is what the CDDL says%s' % (name, ': ' + wrong if wrong else ''))
+    rows = re.findall(r'^\| (\d*) \| [\w ]* \| \| (\d*) \| [\w ]*\|$', whole('sync'), re.M)
+    for at, rule in enumerate(('request', 'response')):
+        keys = [e[2] for e in schema.rules[rule][1] if isinstance(e[2], int)]
+        ok(keys == [int(r[at]) for r in rows if r[at]], 'the registry has the keys of a %s' % rule)
     cases = [(name, path, to, changed(strict(vectors[name]), path, to)) for name, path, to in NOT_CDDL]
     for name, path, to, v in cases:
         ok(schema.check(name.split('-')[0], v), '%s with %r at %s is not' % (name, to, '.'.join(map(str, path))))

@@ -59,7 +59,7 @@ struct hg_session_message {
 	size_t used;			/* of bytes */
 	bool cut;			/* there was more than fits */
 	bool more;			/* of changes */
-	size_t parts; /* of values, 0 to 2 */
+	size_t parts;			/* of values, 0 to 2 */
 	bool heard; /* a response of this session has said what the mirror holds: */
 	struct hg_wire_partial held[HG_WIRE_PARTIALS_MAX];
 	size_t n_held;

@@ -329,7 +329,8 @@ static int ask_params(struct ask *a, struct hg_wire_request *r, const PGresult *
 	if (ret)
 		return ret;
 	a->bytes = (a->params.changes ? strlen(a->params.changes) : 0) +
-		   (a->params.reports ? strlen(a->params.reports) : 0);
+		   (a->params.reports ? strlen(a->params.reports) : 0) +
+		   (a->params.parts ? strlen(a->params.parts) : 0);
 	a->batcher->bytes += a->bytes;
 	return 0;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # A mebibyte each way and a large output between agent, mirror and PostgreSQL, through a relay that counts bytes and
-# breaks connections, with SIGKILL of each side in the middle: it goes on where it ended, and both are equal.
+# breaks connections, with SIGKILL of each side and of PostgreSQL in the middle: it goes on where it ended, and both are equal.
 import os
 import random
 import signal
@@ -130,22 +130,26 @@ relay.limit = None
 wait_for(lambda: read("picture") == second, "the value", 30)
 ok(relay.up < whole + 250000, f"the connection cut: {relay.up} bytes in all, not {whole} and 400000 again")
 
-for victim in ("agent", "mirror"):
+for victim in ("agent", "mirror", "PostgreSQL"):
     relay.reset(limit=500000)
     third = text(SIZE)
     a.call("property.set", name="picture", value=third)
     wait_for(lambda: relay.cut, "the cut", 30)
     if victim == "agent":
         a.stop(signal.SIGKILL)
-    else:
+    elif victim == "mirror":
         w.stop(signal.SIGKILL)
+    else:
+        w.pg.kill()
     relay.limit = None
     if victim == "agent":
         a.start()
-    else:
+    elif victim == "mirror":
         w.serve()
+    else:
+        w.pg.start()
     sync()
-    wait_for(lambda: read("picture") == third, "the value", 60)
+    wait_for(lambda: sync() and read("picture") == third, "the value", 60)
     ok(relay.up < whole + 300000, f"the {victim} killed: {relay.up} bytes in all")
 equal(w.pg.sql("SELECT count(*) FROM heliograph.partial").strip(), "0", "nothing is left of them")
 
@@ -165,7 +169,7 @@ sync()
 wait_for(lambda: a.get("map") == down, "the value", 30)
 whole_down = relay.down
 ok(SIZE < whole_down < SIZE * 1.1, f"{whole_down} bytes for {SIZE}")
-for victim in ("connection", "agent", "mirror"):
+for victim in ("connection", "agent", "mirror", "PostgreSQL"):
     down = text(SIZE)
     w.http("PUT", f"/things/{UID}/properties/map", down, token=t)
     relay.reset(limit=400000)
@@ -176,13 +180,17 @@ for victim in ("connection", "agent", "mirror"):
         a.stop(signal.SIGKILL)
     elif victim == "mirror":
         w.stop(signal.SIGKILL)
+    elif victim == "PostgreSQL":
+        w.pg.kill()
     relay.limit = None
     if victim == "agent":
         a.start()
     elif victim == "mirror":
         w.serve()
+    elif victim == "PostgreSQL":
+        w.pg.start()
     sync()
-    wait_for(lambda: a.get("map") == down, "the value", 60)
+    wait_for(lambda: sync() and a.get("map") == down, "the value", 60)
     ok(relay.down < whole_down + 250000, f"{victim} gone in the middle: {relay.down} bytes in all")
 
 # A newer value, while the older one is on its way.

@@ -14,6 +14,7 @@ fuzz-lib += $(patsubst %.c,$(O)/fuzz/%.o,$(capture-srcs) userspace/replay.c user
 	userspace/episodes.c userspace/guard-common.c $(learn-srcs))
 # What only one target needs.
 $(O)/fuzz/api: $(O)/fuzz/mirror/api.o
+$(O)/fuzz/csr: $(O)/fuzz/mirror/renew.o
 $(O)/fuzz/exchange: $(addprefix $(O)/fuzz/mirror/,exchange.o large.o)
 $(O)/fuzz/psk: $(O)/fuzz/lib/psk.o
 $(O)/fuzz/socket: $(addprefix $(O)/fuzz/,userspace/socket-ops.o userspace/property.o userspace/model.o userspace/model-times.o \

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,15 +184,37 @@ static void read_boot_id(struct hg_store *s)
 	s->boot[strcspn(s->boot, "\n")] = '\0';
 }
 
+/*
+ * A power cut that takes the new directory away would take the store with it. A parent that may not
+ * be read, or cannot be synced, is no reason to do without a store.
+ */
+static int make_dir(const char *dir)
+{
+	char parent[4200];
+	int fd, ret;
+
+	if (mkdir(dir, 0700))
+		return errno == EEXIST ? 0 : -errno;
+	snprintf(parent, sizeof(parent), "%s", dir);
+	fd = open(dirname(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ret = fsync(fd) && errno == EIO ? -EIO : 0;
+	close(fd);
+	if (ret)
+		rmdir(dir);
+	return ret;
+}
+
 static int lock_dir(struct hg_store *s, const char *dir, char *err, size_t err_size)
 {
 	char path[4200];
 	int ret = 0;
 
-	if (mkdir(dir, 0700) && errno != EEXIST) {
-		ret = -errno;
+	ret = make_dir(dir);
+	if (ret) {
 		snprintf(err, err_size, "%s: %s; make the directory of [device] state_dir", dir,
-			 strerror(errno));
+			 strerror(-ret));
 		return ret;
 	}
 	snprintf(path, sizeof(path), "%s/lock", dir);

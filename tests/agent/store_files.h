@@ -42,11 +42,16 @@
 	"CREATE TABLE conflict (id INTEGER PRIMARY KEY, name TEXT NOT NULL, owner INTEGER NOT"     \
 	" NULL, value BLOB, time_ms INTEGER NOT NULL) STRICT;"
 
+#define STORE_FILE_1 STORE_HEAD(1) STORE_TABLES_1 STORE_ROWS_1
+#define STORE_FILE_2 STORE_HEAD(2) STORE_TABLES_1 STORE_TABLES_2 STORE_ROWS_1 STORE_ROWS_2
+#define STORE_FILE_3                                                                               \
+	STORE_HEAD(3) STORE_TABLES_1 STORE_TABLES_2 STORE_ROWS_1 STORE_ROWS_2 STORE_TABLES_3
+
 /* What each version wrote, from version 1 on. */
 __attribute__((unused)) static const char *const store_files[] = {
-	STORE_HEAD(1) STORE_TABLES_1 STORE_ROWS_1,
-	STORE_HEAD(2) STORE_TABLES_1 STORE_TABLES_2 STORE_ROWS_1 STORE_ROWS_2,
-	STORE_HEAD(3) STORE_TABLES_1 STORE_TABLES_2 STORE_ROWS_1 STORE_ROWS_2 STORE_TABLES_3,
+	STORE_FILE_1,
+	STORE_FILE_2,
+	STORE_FILE_3,
 };
 
 #define STORE_FILES ((int)(sizeof(store_files) / sizeof(store_files[0])))

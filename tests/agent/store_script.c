@@ -424,7 +424,7 @@ static const struct step open_older[] = {
 
 #define OLDER(n)                                                                                   \
 	{                                                                                          \
-		"a file of schema " #n, open_older, LEN(open_older), store_files[n - 1]            \
+		"a file of schema " #n, open_older, LEN(open_older), STORE_FILE_##n                \
 	}
 const struct script store_older[] = { OLDER(1), OLDER(2), OLDER(3) };
 const size_t store_n_older = LEN(store_older);

@@ -13,7 +13,7 @@ import svg
 from pgworld import BUILD, done, equal, ok, skip, temp_dir
 
 tmp = temp_dir()
-SMALL = {"DEVICES": 40, "ROWS": 1000, "SESSIONS": 1, "CONNECTIONS": 8, "SINGLES": 3, "ROUNDS": 5, "SECONDS": 1, "REPEATS": 1, "PASSES": 1, "HERD": 60, "PART": 25}
+SMALL = {"DEVICES": 40, "ROWS": 1000, "SESSIONS": 1, "CONNECTIONS": 8, "SINGLES": 3, "SYNC_ROUNDS": 5, "SECONDS": 1, "REPEATS": 1, "PASSES": 1, "HERD": 60, "PART": 25}
 SVG = "{http://www.w3.org/2000/svg}"
 os.makedirs(BUILD + "/bench", exist_ok=True)
 
@@ -47,6 +47,10 @@ run = toy_runner()
 r = run("toy")
 ok(r.returncode == 0 and "<= 5 MISSED" in r.stdout and "0 of 1 goals met" in r.stdout, "a goal of a value is judged", r.stdout + r.stderr)
 ok(text_of("/build/bench/toy.md").endswith("\n\n| a |\n") and "`make bench B=toy`" in text_of("/build/bench/toy.md"), "a table says of which run it is")
+os.environ["HG_BENCH_TOYS"] = "3 4"
+run("toy")
+ok("`HG_BENCH_TOYS='3 4' make bench B=toy`" in text_of("/build/bench/toy.md"), "and what was chosen for it")
+del os.environ["HG_BENCH_TOYS"]
 r = run("toys")
 ok(r.returncode == 2 and "there are toy" in r.stderr, "a name that is none is refused", r.stderr)
 with open(tmp + "/docs/performance.md", "w") as f:

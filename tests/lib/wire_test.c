@@ -462,6 +462,7 @@ static void test_parts(void)
 		{ "0c 81 82 00 05", "a partial of two", false },
 		{ "0c 80", "no partials in an array", false },
 	};
+	static uint8_t piece[HG_WIRE_PART_MAX + 1];
 	struct hg_wire_change c = changes[0];
 	struct hg_wire_request r = small_request(), out;
 	uint8_t bytes[128];
@@ -474,7 +475,7 @@ static void test_parts(void)
 		       cases[i].name);
 	}
 	c.part = (struct hg_wire_part){ HG_WIRE_OBJECT_MAX, HG_WIRE_PART_MAX,
-					hg_slice_of(frame, HG_WIRE_PART_MAX) };
+					hg_slice_of(piece, HG_WIRE_PART_MAX) };
 	r.changes = &c;
 	r.n_changes = 1;
 	is_int(hg_wire_put_request(&r, frame, sizeof(frame)), -EINVAL, "a part beside a value");

@@ -4,8 +4,9 @@
  * configuration names by address, and what names resolve to as the agent learns it; the guard gets
  * them anew only when they differ. When a link changes, and every TICK_S, the guard's attachment is
  * looked at: an interface that came back, or whose programs somebody took away, is guarded again.
+ * What becomes of an alarm is in watch-alarm.c.
  */
-#include "watch.h"
+#include "watch-state.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -22,7 +23,6 @@
 #include "guard-host.h"
 #include "guard-profile.h"
 #include "heartbeat.h"
-#include "model.h"
 #include "profile-compile.h"
 #include "profile-sign.h"
 #include "resolver.h"
@@ -31,34 +31,6 @@
 
 #define TICK_S 10
 #define COLLECTOR_KNOWN_S 600 /* then its name is resolved again */
-#define RESOLVED_MAX HG_ADDRESSES_MAX
-#define STEPS_MAX 30			 /* 2^40: as ms 35 years */
-#define COUNTER_LAST (UINT64_C(1) << 62) /* from here on no number is skipped */
-
-struct hg_watch {
-	struct hg_agent *agent;
-	const struct hg_guard_ops *host; /* of guard */
-	struct hg_guard *guard;		 /* NULL: not attached */
-	char guard_error[256];
-	struct hg_profile *source;
-	struct hg_compiled *profile; /* of it, for this guard; NULL: none */
-	struct hg_detect *detect;
-	struct hg_answers *answers;	/* NULL: no guard or no profile is configured */
-	struct hg_alarm_sender *sender; /* NULL: no collector */
-	unsigned int refused;		/* alarms in a row, at most STEPS_MAX */
-	struct hg_heartbeat *heartbeat; /* NULL: no guard is configured */
-	bool locked;			/* the guard refused to be changed, and that was said */
-	struct event *tick;
-	int link_fd; /* tells of links that come, go and change */
-	struct event *links;
-	struct hg_lookup *lookup;
-	uint64_t open_until_ms;	     /* the gate */
-	uint64_t collector_known_ms; /* 0: not yet */
-	struct sockaddr_storage mirror[RESOLVED_MAX], collector;
-	size_t n_mirror, n_collector;
-	struct hg_peer peers[HG_PEERS_MAX]; /* as the guard has them */
-	size_t n_peers;
-};
 
 static size_t add_peer(struct hg_peer *peers, size_t n, const struct sockaddr_storage *addr,
 		       __u8 proto, __u8 role)
@@ -317,94 +289,6 @@ static int follow_links(struct hg_watch *w)
 	return 0;
 }
 
-static uint64_t next_counter(void *ctx)
-{
-	struct hg_watch *w = ctx;
-	uint64_t number;
-
-	if (hg_store_next(w->agent->store, HG_COUNTER_ALARM, &number)) {
-		hg_error("alarm: %s", hg_store_error(w->agent->store));
-		return 0;
-	}
-	return number;
-}
-
-static void on_answered(void *ctx, uint64_t counter, int result)
-{
-	struct hg_watch *w = ctx;
-	uint64_t least;
-
-	if (!result) {
-		hg_info("alarm: %llu: acknowledged", (unsigned long long)counter);
-		w->refused = 0;
-		return;
-	}
-	hg_warn("alarm: %llu: refused by the collector", (unsigned long long)counter);
-	/*
-	 * It may have taken higher numbers: of a copy, or of a store that was lost. The time is
-	 * above them if the clock is right and was; else steps that double find a way.
-	 */
-	least = counter + (UINT64_C(1024) << (w->refused < STEPS_MAX ? w->refused++ : STEPS_MAX));
-	if (least < hg_now_ms())
-		least = hg_now_ms();
-	if (least < COUNTER_LAST && hg_store_raise(w->agent->store, HG_COUNTER_ALARM, least))
-		hg_error("alarm: %s", hg_store_error(w->agent->store));
-}
-
-/* What the detector found; said in the log whether or not somebody is to be told. */
-static int on_alarm(void *ctx, const struct hg_alarm *alarm, uint64_t *episode)
-{
-	struct hg_watch *w = ctx;
-	const char *name = hg_alarm_class_name(alarm->alarm_class);
-	const char *attack = hg_attack_name(alarm->attack);
-	const char *feature = hg_alarm_feature_name(alarm->feature);
-
-	hg_warn("alarm: %s: %s: %s %llu, bound %llu, in %u s, channel %s", name ? name : "?",
-		attack ? attack : "?", feature ? feature : "?", (unsigned long long)alarm->value,
-		(unsigned long long)alarm->bound, alarm->window,
-		w->profile->channels[alarm->channel % HG_CHANNELS_MAX]);
-	if (w->sender)
-		return hg_alarm_sender_state(w->sender, alarm, episode);
-	if (!*episode)
-		*episode = next_counter(w);
-	return *episode ? 0 : -EAGAIN;
-}
-
-static int start_sender(struct hg_watch *w, char *err, size_t err_size)
-{
-	const struct hg_agent_conf *c = &w->agent->conf;
-	struct hg_alarm_options o = {
-		.base = w->agent->base,
-		.uid = w->agent->uid,
-		.model = w->profile	   ? w->profile->model
-			 : w->agent->model ? hg_model_title(w->agent->model)
-					   : "",
-		.firmware = c->device.firmware ? c->device.firmware
-			    : w->profile       ? w->profile->firmware
-					       : "",
-		.cert = c->mirror.cert,
-		.key = c->mirror.key,
-		.collector_cert = c->collector.cert,
-		.next_counter = next_counter,
-		.answered = on_answered,
-		.ctx = w,
-	};
-
-	w->sender = hg_alarm_sender_new(&o, err, err_size);
-	return w->sender ? 0 : -EINVAL;
-}
-
-static int start_heartbeat(struct hg_watch *w)
-{
-	w->heartbeat = hg_heartbeat_new(w->agent->base, w->sender,
-					(w->agent->conf.guard.heartbeat + 999) / 1000);
-	if (!w->heartbeat)
-		return -ENOMEM;
-	if (w->guard)
-		hg_heartbeat_set_guard(w->heartbeat, w->host, w->guard);
-	return 0;
-}
-
 static void on_dns_answer(void *ctx, const struct hg_answer_event *e)
 {
 	struct hg_watch *w = ctx;
@@ -432,7 +316,7 @@ static int start_detector(struct hg_watch *w)
 		.base = w->agent->base,
 		.ops = w->host,
 		.guard = w->guard,
-		.alarm = on_alarm,
+		.alarm = hg_watch_on_alarm,
 		.answer = on_dns_answer,
 		.ctx = w,
 	};
@@ -552,9 +436,9 @@ int hg_watch_new(struct hg_agent *agent, struct hg_watch **out, char *err, size_
 		ret = start_guard(w, err, err_size);
 	}
 	if (!ret && c->collector.host)
-		ret = start_sender(w, err, err_size);
+		ret = hg_watch_start_sender(w, err, err_size);
 	if (!ret && c->guard.interfaces.count)
-		ret = start_heartbeat(w);
+		ret = hg_watch_start_heartbeat(w);
 	if (!ret && w->profile && w->guard)
 		ret = start_detector(w);
 	if (ret) {
@@ -591,7 +475,7 @@ void hg_watch_free(struct hg_watch *w)
 
 void hg_watch_mirror(struct hg_watch *w, const struct sockaddr_storage *addrs, size_t n)
 {
-	w->n_mirror = n < RESOLVED_MAX ? n : RESOLVED_MAX;
+	w->n_mirror = n < HG_ADDRESSES_MAX ? n : HG_ADDRESSES_MAX;
 	memcpy(w->mirror, addrs, w->n_mirror * sizeof(*addrs));
 	update_peers(w, false);
 }
@@ -608,78 +492,4 @@ void hg_watch_gate(struct hg_watch *w, uint64_t ms)
 		hg_warn("guard: the gate is as it was: %s", strerror(-ret));
 	w->open_until_ms = hg_uptime_ms() + ms;
 	find_collector(w);
-}
-
-int hg_watch_alarm_test(struct hg_watch *w, uint64_t *counter, char *err, size_t err_size)
-{
-	int ret;
-
-	if (!w->sender) {
-		snprintf(err, err_size, "no collector is configured ([collector] host)");
-		return -ENOTCONN;
-	}
-	ret = hg_alarm_sender_test(w->sender, counter);
-	if (ret)
-		snprintf(err, err_size, "cannot make an alarm: %s", strerror(-ret));
-	return ret;
-}
-
-static json_t *interfaces_json(struct hg_watch *w)
-{
-	struct hg_guard_interface list[HG_GUARD_INTERFACES_MAX];
-	json_t *all = json_array();
-	size_t n = 0;
-
-	if (w->host->interfaces(w->guard, list, &n))
-		n = 0;
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(all, json_pack("{s:s, s:s, s:b}", "name", list[i].name,
-						     "mode", hg_guard_mode_name(list[i].got),
-						     "attached", list[i].ifindex && list[i].got));
-	return all;
-}
-
-json_t *hg_watch_guard_status(struct hg_watch *w)
-{
-	struct hg_guard_config config;
-	__u64 counters[HG_REASON_MAX], passed = 0, dropped = 0;
-	json_t *reasons;
-
-	if (!w || !w->agent->conf.guard.interfaces.count)
-		return json_null();
-	if (!w->guard || w->host->get_config(w->guard, &config) ||
-	    w->host->counters(w->guard, counters))
-		return json_pack("{s:s}", "error",
-				 w->guard_error[0] ? w->guard_error : "cannot be read");
-	reasons = json_object();
-	for (int i = 0; i < HG_REASON_MAX; i++) {
-		json_object_set_new(reasons, hg_reason_name(i), json_integer(counters[i]));
-		if (i >= HG_DROP_NO_FLOW)
-			dropped += counters[i];
-		else if (i != HG_PASS_OUT)
-			passed += counters[i];
-	}
-	return json_pack("{s:s, s:s, s:b, s:b, s:s, s:o, s:I, s:I, s:o, s:I, s:o, s:o, s:s}",
-			 "host", w->host->name, "policy", hg_policy_name(config.policy), "confine",
-			 config.flags & HG_GUARD_CONFINE, "police", config.flags & HG_GUARD_POLICE,
-			 "gate", hg_guard_gate_name(&config), "interfaces", interfaces_json(w),
-			 "passed", (json_int_t)passed, "dropped", (json_int_t)dropped, "reasons",
-			 reasons, "episodes",
-			 (json_int_t)(w->detect ? hg_detect_episodes(w->detect) : 0), "names",
-			 w->answers ? hg_answers_status(w->answers) : json_null(), "heartbeat",
-			 hg_heartbeat_status(w->heartbeat), "error", w->guard_error);
-}
-
-json_t *hg_watch_alarm_status(struct hg_watch *w)
-{
-	struct hg_alarm_status st;
-
-	if (!w || !w->sender)
-		return json_null();
-	hg_alarm_sender_status(w->sender, &st);
-	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "connected", st.connected,
-			 "enrolled", st.enrolled, "waiting", (json_int_t)st.waiting, "sent",
-			 (json_int_t)st.sent, "repeated", (json_int_t)st.repeated, "acknowledged",
-			 (json_int_t)st.acknowledged, "refused", (json_int_t)st.refused, "given_up",
-			 (json_int_t)st.given_up);
 }

@@ -149,6 +149,14 @@ static int take_change(void *ctx, const struct hg_property *p)
 	return 0;
 }
 
+/* The last change is a part, and not the last part. */
+static bool is_unfinished(const struct hg_session_message *m)
+{
+	size_t n = m->request.n_changes;
+
+	return n && m->changes[n - 1].part.total && !hg_wire_part_ends(&m->changes[n - 1].part);
+}
+
 int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint64_t session,
 		      uint32_t round)
 {
@@ -185,6 +193,7 @@ int hg_session_gather(struct hg_agent *agent, struct hg_session_message *m, uint
 	}
 	if (!ret)
 		ret = hg_store_changes(agent->store, c->change_acked, take_change, m);
+	m->whole = m->request.n_changes - is_unfinished(m);
 	if (m->more)
 		m->request.flags |= HG_REQUEST_MORE;
 	return ret;

@@ -381,7 +381,7 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 	hg_credentials_answer(s->o.credentials, r);
 	s->result.renewed |= hg_renewal_answer(s->agent->renewal, r);
 	s->result.rounds++;
-	s->result.sent += s->message.request.n_changes;
+	s->result.sent += s->message.whole;
 	s->result.reports += told;
 	s->result.received += applied.changes;
 	s->result.parts += applied.parts + s->message.parts;

@@ -60,7 +60,8 @@ struct hg_session_message {
 	bool cut;			/* there was more than fits */
 	bool more;			/* of changes */
 	size_t parts;			/* of values, 0 to 2 */
-	bool heard; /* a response of this session has said what the mirror holds: */
+	size_t whole; /* changes, but for a part that is not the last of its value */
+	bool heard;   /* a response of this session has said what the mirror holds: */
 	struct hg_wire_partial held[HG_WIRE_PARTIALS_MAX];
 	size_t n_held;
 	struct hg_wire_report late; /* with a part, which goes last; late.seq 0: none */

@@ -133,6 +133,14 @@ static int take_alarms(struct life *l)
 	return take(l, HG_COUNTER_ALARM, 600);
 }
 
+/* Far above what was given, as when a collector refuses. */
+static int raise_alarms(struct life *l)
+{
+	int ret = hg_store_raise(l->s, HG_COUNTER_ALARM, l->given[HG_COUNTER_ALARM] + 5000);
+
+	return ret ? ret : take(l, HG_COUNTER_ALARM, 602);
+}
+
 static int apply(struct life *l, struct hg_wire_response *r, const uint8_t *epoch,
 		 const struct hg_store_told *told, size_t n_told)
 {
@@ -401,6 +409,7 @@ static const struct step life[] = {
 	{ "acknowledge all", acknowledge_b },
 	{ "many again", many },
 	{ "take alarm numbers", take_alarms },
+	{ "raise alarm numbers", raise_alarms },
 	{ "last restart", life_open },
 };
 

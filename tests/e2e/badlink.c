@@ -142,7 +142,7 @@ static void take(struct link *l, int to, const uint8_t *bytes, size_t len)
 	l->passed++;
 	l->doubled += twice;
 	l->reordered += late;
-	for (int i = 0; i <= twice; i++)
+	for (int copies = twice ? 2 : 1; copies > 0; copies--)
 		keep(l, to, bytes, len, late ? 2 * delay_us : delay_us);
 }
 

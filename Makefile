@@ -184,6 +184,11 @@ faults:
 	$(Q)HG_FAULTS_SESSIONS=$(HG_FAULTS_SESSIONS) HG_VERBOSE=1 HG_FILE_LIMIT=3600 HG_SUITE_LIMIT=3600 \
 		tests/run --build $(O) tests/e2e/faults.t
 
+# testssl.sh against a mirror, see docs/tls.md; half a minute.
+.PHONY: testssl
+testssl: mirror
+	$(Q)scripts/testssl --build $(O)
+
 # The sync protocol's model, searched whole; needs no build. 'make check' has a short form.
 .PHONY: model
 model:
@@ -235,6 +240,7 @@ help:
 	@echo 'make lint        style and static checks'
 	@echo 'make fuzz        fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make model       search the model of the sync protocol with spin'
+	@echo 'make testssl     testssl.sh against a mirror of its own'
 	@echo 'make faults      the fault campaign, HG_FAULTS_SESSIONS=5000 sessions; HG_FAULTS_SEED= repeats one'
 	@echo 'make bench-accuracy   hold learned profiles against captures, rewrite docs/accuracy.md'
 	@echo 'make all         build agent, mirror, collector and the guard programs'

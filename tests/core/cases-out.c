@@ -180,7 +180,7 @@ static const struct hg_case cases[] = {
 	{ "gate: open for ten seconds",
 	  ". gate strict\n> tcp=S 4000 443 : out\n< tcp=SA 4000 443 : gate opening\n. open 10\n"
 	  "< tcp=SA 4000 443 : flow established answered=1\n> tcp=A 4000 443 : out\n. wait 9\n"
-	  "< tcp=A 4000 443 : flow\n. wait 1\n< tcp=A 4000 443 : gate established\n"
+	  "< tcp=A 4000 443 : flow\n. wait 2\n< tcp=A 4000 443 : gate established\n"
 	  ". open 1\n< tcp=A 4000 443 : flow\n. open 0\n< tcp=A 4000 443 : gate\n" },
 	{ "gate: services are name and time servers",
 	  ". gate services\n> ip4 r=N udp 4000 53 : out\n< ip4 r=N udp 4000 53 : flow\n"

@@ -85,18 +85,19 @@ static int files_read(struct hg_migrate *m, const char *dir, struct files *f)
 /* Names and texts of all files, one after the other, to be freed; NULL when out of memory. */
 static char *files_whole(const struct files *f)
 {
-	size_t size = 1;
-	char *whole, *at;
+	size_t size = 1, used = 0;
+	char *whole;
 
 	for (int i = 0; i < f->n; i++)
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): files_read() has them */
 		size += strlen(f->names[i]->d_name) + strlen(f->texts[i]) + 1;
 	whole = malloc(size);
 	if (!whole)
 		return NULL;
-	at = whole;
+	whole[0] = '\0';
 	for (int i = 0; i < f->n; i++)
-		at += sprintf(at, "%s\n%s", f->names[i]->d_name, f->texts[i]);
-	*at = '\0';
+		used += (size_t)snprintf(whole + used, size - used, "%s\n%s", f->names[i]->d_name,
+					 f->texts[i]);
 	return whole;
 }
 

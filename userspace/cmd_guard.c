@@ -426,12 +426,12 @@ static int guard_gate(void *ctx, int argc, char **argv)
 {
 	unsigned long seconds = HG_HEARTBEAT_MAX + 1;
 	struct hg_guard *g = NULL;
-	char err[512] = "", *end;
+	char err[512] = "", *end = NULL;
 	int ret;
 
 	if (argc == 2 && argv[1][0] >= '0' && argv[1][0] <= '9')
 		seconds = strtoul(argv[1], &end, 10);
-	if (seconds > HG_HEARTBEAT_MAX || *end)
+	if (!end || *end || seconds > HG_HEARTBEAT_MAX)
 		return usage("gate SECONDS, 0 to 3600");
 	ret = open_guard(ctx, &g, err, sizeof(err));
 	if (!ret)

@@ -38,6 +38,7 @@ static struct wire {
 	time_t second; /* in which the case is */
 	struct player *player;
 	void (*begin)(struct player *p, const struct play_world *w);
+	void (*configure)(struct player *p, const struct play_world *w);
 } wire;
 
 static void die(const char *what)
@@ -84,6 +85,16 @@ static void wire_begin(struct player *p, const struct play_world *w)
 	module_counters(wire.m, wire.counters);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	sleep_until(now.tv_sec + 1);
+}
+
+/* A gate that is open is so until a second of the kernel's clock, not of the table's. */
+static void wire_configure(struct player *p, const struct play_world *w)
+{
+	struct play_world here = *w;
+
+	if (here.config.open_until_s)
+		here.config.open_until_s += (__u32)wire.second - w->now_s;
+	wire.configure(p, &here);
 }
 
 static void wire_wait(struct player *p, unsigned int seconds)
@@ -211,10 +222,12 @@ static void open_wire(void)
 	memcpy(wire.mac, r.ifr_hwaddr.sa_data, 6);
 	wire.player = module_player(wire.m, 1);
 	wire.begin = wire.player->begin;
+	wire.configure = wire.player->configure;
 	wire.player->name = "hooks";
 	wire.player->in_segments = 0;
 	wire.player->takes = takes;
 	wire.player->begin = wire_begin;
+	wire.player->configure = wire_configure;
 	wire.player->wait = wire_wait;
 	wire.player->run = wire_run;
 }

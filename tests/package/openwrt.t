@@ -233,6 +233,8 @@ def sample_values(keys):
             section = m.group(1)
         elif (m := re.match(r"#?(\w+) = (.+)$", line)) and f"{section}.{m.group(1)}" in keys:
             value = {"yes": "1", "no": "0"}.get(m.group(2), m.group(2))
+            if m.group(1) == "gate":  # a word, of which "no" is one
+                value = m.group(2)
             if value.startswith("/"):
                 value = "{tmp}" if m.group(1).endswith("_dir") else "{tmp}/uci"
             values[f"{section}.{m.group(1)}"] = value

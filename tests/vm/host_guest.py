@@ -262,7 +262,7 @@ def gated(tap, w):
 
 def slow_reader(tap, w):
     """New flows are told at 1,000 a second, and a stopped reader's buffer is of limited size."""
-    guard = w.guard("auto", host="module")
+    guard = w.guard("auto", host="module").on()
     with subprocess.Popen(w.cmd("dev", *guard.command("events", "-t", 600)),
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as reader:
         listening(reader)

@@ -48,6 +48,25 @@ BEGIN
 	END IF;
 END $$;
 
+-- Likewise for one property, with what the model says of it.
+CREATE FUNCTION api_property_enter(p_hash bytea, p_device text, p_access text, p_name text,
+				   OUT t token, OUT d device, OUT problem api_reply, OUT def model_property)
+LANGUAGE plpgsql AS $$
+DECLARE
+	e record := api_enter(p_hash, p_device, p_access);
+BEGIN
+	t := e.t;
+	d := e.d;
+	problem := e.problem;
+	IF problem.status IS NOT NULL THEN
+		RETURN;
+	END IF;
+	SELECT * INTO def FROM model_property WHERE model = d.model AND name = p_name;
+	IF NOT FOUND THEN
+		problem := api_problem(404, 'Not Found', format('model %s has no property %s', d.model, p_name));
+	END IF;
+END $$;
+
 CREATE FUNCTION td_property(p_base text, p_property model_property, p_definition jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT p_definition || jsonb_build_object('readOnly', NOT p_property.writable,
@@ -127,16 +146,12 @@ END $$;
 CREATE FUNCTION api_property_get(p_hash bytea, p_device text, p_name text) RETURNS api_reply
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	e record := api_enter(p_hash, p_device, 'read');
-	def model_property;
+	e record := api_property_enter(p_hash, p_device, 'read', p_name);
+	def model_property := e.def;
 	p property;
 BEGIN
 	IF (e.problem).status IS NOT NULL THEN
 		RETURN e.problem;
-	END IF;
-	SELECT * INTO def FROM model_property WHERE model = (e.d).model AND name = p_name;
-	IF NOT FOUND THEN
-		RETURN api_problem(404, 'Not Found', format('model %s has no property %s', (e.d).model, p_name));
 	END IF;
 	SELECT * INTO p FROM property WHERE device_id = p_device AND name = p_name;
 	IF p.name IS NULL AND def.owner = 'counter' THEN
@@ -266,18 +281,15 @@ CREATE FUNCTION api_property_put(p_hash bytea, p_url text, p_device text, p_name
 				 p_if_match text, p_cbor bytea DEFAULT NULL) RETURNS api_reply
 LANGUAGE plpgsql AS $$
 DECLARE
-	e record := api_enter(p_hash, p_device, 'write');
-	def model_property;
+	e record := api_property_enter(p_hash, p_device, 'write', p_name);
+	def model_property := e.def;
 	bad record;
 	reply api_reply;
 BEGIN
 	IF (e.problem).status IS NOT NULL THEN
 		RETURN e.problem;
 	END IF;
-	SELECT * INTO def FROM model_property WHERE model = (e.d).model AND name = p_name;
-	IF NOT FOUND THEN
-		RETURN api_problem(404, 'Not Found', format('model %s has no property %s', (e.d).model, p_name));
-	ELSIF NOT def.writable THEN
+	IF NOT def.writable THEN
 		RETURN api_method_problem('GET');
 	END IF;
 	bad := schema_check(def.schema, p_value, '');

@@ -174,17 +174,14 @@ CREATE FUNCTION api_property_post(p_hash bytea, p_device text, p_name text, p_va
 RETURNS api_reply
 LANGUAGE plpgsql AS $$
 DECLARE
-	e record := api_enter(p_hash, p_device, 'write');
-	def model_property;
+	e record := api_property_enter(p_hash, p_device, 'write', p_name);
+	def model_property := e.def;
 	reply api_reply;
 BEGIN
 	IF (e.problem).status IS NOT NULL THEN
 		RETURN e.problem;
 	END IF;
-	SELECT * INTO def FROM model_property WHERE model = (e.d).model AND name = p_name;
-	IF NOT FOUND THEN
-		RETURN api_problem(404, 'Not Found', format('model %s has no property %s', (e.d).model, p_name));
-	ELSIF def.owner <> 'counter' OR NOT def.writable THEN
+	IF def.owner <> 'counter' OR NOT def.writable THEN
 		RETURN api_method_problem(CASE WHEN def.writable THEN 'GET, PUT' ELSE 'GET' END);
 	ELSIF jsonb_typeof(p_value) <> 'number' OR (p_value#>>'{}')::numeric % 1 <> 0 THEN
 		RETURN api_invalid('', 'what is added to a counter is a whole number');

@@ -4,10 +4,11 @@
 Agent and mirror write the same properties, offline and at once, while sessions break at any byte and
 both are killed: they end equal, no addition is lost or counted twice, no value goes without a word.
 """
-import os, random, shutil, signal, socket, sys, threading, time
+import os, random, shutil, signal, socket, sys, threading
 TOP = os.environ.get("HG_TOP") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path[:0] = [TOP + "/tests/agent", TOP + "/tests/mirror"]
 from agent import Agent, done, equal, ok, wait_for  # noqa: E402
+from pgworld import later_ms  # noqa: E402
 from world import World, free_port  # noqa: E402
 
 SEED = int(os.environ.get("HG_SEED", "1"))
@@ -171,7 +172,7 @@ equal((code, len(out.splitlines())), (0, len(agent.call("property.conflicts")["r
 # Two writes that do not know of each other, in both orders
 for first in (True, False):
     write(first)
-    time.sleep(0.01)
+    later_ms()
     write(not first)
     level()
     level()
@@ -179,7 +180,7 @@ for first in (True, False):
 watcher = agent.client()
 watcher.call("property.watch", names=["goal"])
 agent.call("property.set", name="goal", value=-1)
-time.sleep(0.01)
+later_ms()
 w.http("PUT", PATH + "goal", -2, token)
 level()
 events = [watcher.recv() for _ in range(3)]

@@ -6,7 +6,7 @@ named; a counter is the sum of both contributions; nothing of either is lost wit
 """
 import os, sys, time
 sys.path.insert(0, os.path.dirname(__file__))
-from pgworld import equal, ok, done
+from pgworld import equal, later_ms, ok, done
 from syncclient import FULL, NOTHING, OK, Device
 from world import World
 
@@ -87,7 +87,7 @@ equal((r.device_cursor, r.detail), (d.seq, f"refused: goal ({d.seq}): a newer va
 equal(conflicts(d), "goal device 11 30", "so does the outbox")
 equal(w.pg.sql(f"SELECT count(*) FROM heliograph.audit WHERE device_id = '{d.uid}' AND what = 'conflict'"), "1", "and the audit")
 put(d, "goal", 40)
-time.sleep(0.002)
+later_ms()
 r = say(d, ("goal", 12, now(5000)))
 equal((get(d, "goal"), r.changes), (12, []), "a newer write wins over one that the device has not heard")
 equal(conflicts(d), "goal device 11 30, goal mirror 40 12", "and that one is named")

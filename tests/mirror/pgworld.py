@@ -51,6 +51,12 @@ def wait_for(condition, what, seconds=15, every=0.02):
     raise TimeoutError("waited for " + what)
 
 
+def later_ms():
+    """Until what is written next has a later time, in milliseconds, than what was written before."""
+    written = time.time_ns() // 10**6 + 1  # a clock that is read in another process may be rounded up
+    wait_for(lambda: time.time_ns() // 10**6 > written, "a later millisecond", every=0.001)
+
+
 def temp_dir():
     d = tempfile.mkdtemp(prefix="hg-mirror-")
     os.chmod(d, 0o755)

@@ -153,11 +153,21 @@ class Postgres:
 class Session:
     def __init__(self, conninfo):
         self.proc = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "psql", "-XAtq", "-d", conninfo], text=True,
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def run(self, text):
-        """Returns when the statement is done; what it prints is not wanted."""
+    def begin(self, text):
+        """A statement that may wait for others; end() waits for it."""
         self.proc.stdin.write(text + ";\n\\echo done\n")
         self.proc.stdin.flush()
-        while self.proc.stdout.readline() not in ("done\n", ""):
-            pass
+
+    def end(self):
+        """Returns what it printed, errors too."""
+        said = ""
+        while (line := self.proc.stdout.readline()) not in ("done\n", ""):
+            said += line
+        return said.rstrip("\n")
+
+    def run(self, text):
+        """Returns when the statement is done."""
+        self.begin(text)
+        return self.end()

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Values against data schemas: the subset of JSON Schema that Thing Descriptions use. Every value that
--- enters the mirror, from a device or an application, is judged by schema_check() and nowhere else.
+-- Values against data schemas: the subset of JSON Schema that Thing Descriptions use. Every property's value and
+-- every input that enters the mirror is judged by schema_check() and nowhere else. Outputs of commands are not:
+-- what a handler has said is what came of it.
 
 -- Keywords that are enforced, and those that only describe. A model with any other is refused, because a
 -- limit that is not enforced is worse than none.

@@ -30,7 +30,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Finds who asks and for what. problem is NULL when the right is there. p_access NULL: none is needed
--- beyond seeing the device.
+-- beyond seeing the device. Who may write or invoke holds the device's lock from here on, and what is judged
+-- of it after that holds until the end of the transaction.
 CREATE FUNCTION api_enter(p_hash bytea, p_device text, p_access text,
 			  OUT t token, OUT d device, OUT problem api_reply)
 LANGUAGE plpgsql AS $$
@@ -43,8 +44,12 @@ BEGIN
 		problem := api_problem(404, 'Not Found', 'no such thing');
 	ELSIF p_access IS NOT NULL AND NOT token_may(t.token_id, p_access, d.device_id, d.model) THEN
 		problem := api_problem(403, 'Forbidden', format('this token has no right to %s here', p_access));
-	ELSIF p_access IN ('write', 'invoke') AND d.state = 'revoked' THEN
-		problem := api_problem(409, 'Conflict', 'this device was revoked');
+	ELSIF p_access IN ('write', 'invoke') THEN
+		PERFORM FROM device_sync WHERE device_id = p_device FOR UPDATE;
+		SELECT * INTO d FROM device WHERE device_id = p_device;
+		IF d.state = 'revoked' THEN
+			problem := api_problem(409, 'Conflict', 'this device was revoked');
+		END IF;
 	END IF;
 END $$;
 
@@ -176,12 +181,11 @@ BEGIN
 		NULL, NULL, NULL)::api_reply;
 END $$;
 
--- Puts one command into the queue. The caller has judged right and input.
+-- Puts one command into the queue. The caller has judged right and input, and holds the device's lock.
 CREATE FUNCTION command_add(p_device text, p_action text, p_input jsonb, t token, p_repeatable boolean,
 			    p_execute_within_ms integer, p_deliver_within interval, OUT seq bigint, OUT overfull boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM FROM device_sync WHERE device_id = p_device FOR UPDATE;
 	-- A device that stays away must not fill the database.
 	overfull := (SELECT count(*) >= 1000 FROM (SELECT FROM command c WHERE c.device_id = p_device
 			AND c.state IN ('queued', 'leased', 'received', 'executing') LIMIT 1000) x);
@@ -249,13 +253,13 @@ BEGIN
 	RETURN (202, command_status(c, p_url), p_url || command_url(c), NULL, NULL)::api_reply;
 END $$;
 
+-- A write of what the mirror owns, or both sides. The caller has judged it, and holds the device's lock.
 CREATE FUNCTION property_store(t token, d device, p_name text, p_value jsonb, p_if_match text) RETURNS api_reply
 LANGUAGE plpgsql AS $$
 DECLARE
 	p property;
 	n bigint;
 BEGIN
-	PERFORM FROM device_sync WHERE device_id = d.device_id FOR UPDATE;
 	SELECT * INTO p FROM property WHERE device_id = d.device_id AND name = p_name;
 	IF p_if_match IS NOT NULL AND p_if_match <> coalesce(format('"%s"', p.version), '') AND
 	   NOT (p_if_match = '*' AND p.value IS NOT NULL) THEN
@@ -389,17 +393,20 @@ END $$;
 CREATE FUNCTION api_action_delete(p_hash bytea, p_device text, p_name text, p_seq bigint) RETURNS api_reply
 LANGUAGE plpgsql AS $$
 DECLARE
-	f record;
+	f record := api_action_find(p_hash, p_device, p_name, p_seq);
+	at text;
 BEGIN
-	PERFORM FROM device_sync WHERE device_id = p_device FOR UPDATE;
-	f := api_action_find(p_hash, p_device, p_name, p_seq);
 	IF (f.problem).status IS NOT NULL THEN
 		RETURN f.problem;
 	ELSIF NOT token_may((f.t).token_id, CASE p_name WHEN '$set' THEN 'write' ELSE 'invoke' END,
 			    p_device, (f.d).model) THEN
 		RETURN api_problem(403, 'Forbidden', 'this token has no right to invoke here');
-	ELSIF (f.c).state <> 'queued' THEN
-		RETURN api_problem(409, 'Conflict', format('the device may have it already: it is %s', (f.c).state));
+	END IF;
+	PERFORM FROM device_sync WHERE device_id = p_device FOR UPDATE;
+	SELECT state INTO at FROM command WHERE device_id = p_device AND seq = p_seq;
+	IF at IS DISTINCT FROM 'queued' THEN
+		RETURN api_problem(409, 'Conflict', format('the device may have it already: it is %s',
+				   coalesce(at, 'forgotten')));
 	END IF;
 	PERFORM command_end(p_device, p_seq, 'cancelled', format('cancelled by %s', (f.t).name));
 	PERFORM audit_add(p_device, (f.t).name, 'cancel', p_name, jsonb_build_object('command', p_seq));

@@ -172,12 +172,12 @@ BEGIN
 END $$;
 
 -- Records a certificate that was signed over a session, before it is handed out. NULL if it may be; else why
--- not, for people. The lock keeps two sessions of one device apart.
+-- not, for people. The lock keeps two sessions of one device apart, and a revocation.
 CREATE FUNCTION device_renew(p_device text, p_serial text, p_not_after timestamptz) RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM FROM device WHERE device_id = p_device AND state = 'active' FOR UPDATE;
-	IF NOT FOUND THEN
+	PERFORM FROM device_sync WHERE device_id = p_device FOR UPDATE;
+	IF NOT EXISTS (SELECT FROM device WHERE device_id = p_device AND state = 'active') THEN
 		RETURN 'the device is not known, or not active';
 	ELSIF EXISTS (SELECT FROM device_certificate
 			WHERE device_id = p_device AND renewed_at > now() - interval '1 day') THEN

@@ -126,7 +126,8 @@ BEGIN
 	END LOOP;
 END $$;
 
--- An application adds to a counter. The reply has no body; the caller has judged right and model.
+-- An application adds to a counter. The reply has no body; the caller has judged right and model, and holds the
+-- device's lock.
 CREATE FUNCTION counter_add(t token, d device, p_def model_property, p_by numeric, p_if_match text) RETURNS api_reply
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -134,7 +135,6 @@ DECLARE
 	bad record;
 	total numeric;
 BEGIN
-	PERFORM FROM device_sync WHERE device_id = d.device_id FOR UPDATE;
 	SELECT * INTO p FROM property WHERE device_id = d.device_id AND name = p_def.name;
 	IF p_if_match NOT IN ('*', format('"%s"', coalesce(p.version, 0))) THEN
 		RETURN api_problem(412, 'Precondition Failed', 'the property was written since; read it again and repeat');
@@ -163,7 +163,6 @@ END $$;
 CREATE FUNCTION counter_set(t token, d device, p_def model_property, p_value jsonb, p_if_match text) RETURNS api_reply
 LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM FROM device_sync WHERE device_id = d.device_id FOR UPDATE;
 	RETURN counter_add(t, d, p_def, (p_value#>>'{}')::numeric
 		- coalesce((SELECT mine::numeric + theirs FROM property
 			    WHERE device_id = d.device_id AND name = p_def.name), 0), p_if_match);

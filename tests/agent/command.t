@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: limits of time of commands
 """
 Command handlers, driven by a scripted mirror: what is run and how, its limits, what is refused,
 and what is left of a command when the agent is killed.

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # san: no, the kernel does the work; the agent's part is tested under sanitizers in odd.t
+# waits: sessions, some seconds apart
 """The gate with real traffic: between sessions nothing comes in, in a session all does.
 
     device "dev"                            outside "net"

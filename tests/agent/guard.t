@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# waits: what must not be answered, and the agent's look at its interfaces
 # The agent and its guard: attached at start, kept over SIGKILL and restart, put back when an
 # interface comes again, never silently absent; mirror and name servers are its peers.
 #

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: a hundred sessions
 """
 What an idle device writes: nothing. A hundred sessions in which nobody has anything to say leave
 the state directory as it was, to the byte and the time of change, and the kernel counts no byte

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: sessions that break and come again
 # Values and outputs of more than 16 KiB: in parts, both ways, from where the other side's copy ends, whatever
 # breaks in between; in bounded memory. The mirror follows a script.
 import json

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # san: no, it is about what the kernel and a DHCP client do
+# waits: carriers, leases and limits of time
 """Interfaces that are down between sessions, with a real DHCP client and router advertisements.
 
     device "dev"                                    router "net"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: limits of time and backoff
 """
 A mirror that answers oddly. After each oddity the agent must still run, hold nothing of the bad
 answer, back off, and be in order again with the next good one.

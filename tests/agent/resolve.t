@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# waits: name servers that do not answer
 # How the agent finds its mirror by name: name servers of the moment, several addresses, names that
 # do not exist, servers that do not answer. Nobody listens at the addresses: which of them was
 # tried shows that the name was resolved.

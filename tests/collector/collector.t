@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# waits: incidents and blocks to begin and to end
 # From datagram to block and back, with a real PostgreSQL, real nftables and real packets.
 set -u
 HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# waits: incidents and blocks to begin and to end
 # The collector and PostgreSQL killed at any moment: nothing acknowledged is lost, blocks are what the
 # database says. Certificates that expire, are revoked, or are not ours. A flood of junk.
 set -u

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# waits: packets that are late
 # The bad link of the fault campaign does what it says, told by ping.
 #
 #   left eth0 10.9.0.1 ── a1 │ badlink │ b1 ── eth0 10.9.0.2 right

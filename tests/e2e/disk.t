@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# waits: sessions and backoff
 # The device's disk is full: what cannot be kept is refused and not acknowledged, nothing breaks, and
 # when there is room again everything arrives without a restart.
 # shellcheck disable=SC2034 # tests/daemons.sh reads what is set here

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # san: no, runs none of our programs
+# waits: what is not reached
 # The ground on which the other tests stand: namespaces, NAT, PostgreSQL, cleaning up.
 set -u
 HG_TOP=${HG_TOP:-$(cd "$(dirname "$0")/../.." && pwd)}

@@ -93,6 +93,28 @@ printf '#!/bin/sh\n# san: no, too slow\necho 1..1; echo ok 1\n' >"$tmp/tree/test
 ok $? 'with sanitizers a script may stay out'
 said 'and says why' '^left out with sanitizers: tests/a/b.t: too slow$'
 
+# Each waits for what the other says; the first one hears it only if they run at the same time.
+meet() { # FILE NEED SAY [MARK]
+	cat >"$tmp/tree/tests/a/$1" <<-X
+		#!/bin/sh
+		${4:-}
+		echo 1..1; touch $tmp/$3
+		timeout 5 sh -c 'until [ -e $tmp/$2 ]; do sleep 0.05; done' && echo ok 1 || echo not ok 1
+	X
+	chmod +x "$tmp/tree/tests/a/$1"
+}
+rm -rf "$tmp"/tree/tests/a/* "$tmp/tree/build/tests/a"
+meet b.t one two '# waits: the other'
+meet c.t two one '# waits: the other'
+(cd "$tmp/tree" && tests/run --build build) >"$tmp/out" 2>&1
+[ "$(tail -n 1 "$tmp/out")" = '2 passed, 0 failed' ]
+ok $? 'scripts that say that they wait run beside each other'
+meet c.t two one
+rm "$tmp/one" "$tmp/two"
+(cd "$tmp/tree" && tests/run --build build) >"$tmp/out" 2>&1
+[ "$(tail -n 1 "$tmp/out")" = '1 passed, 1 failed' ]
+ok $? 'others run alone'
+
 rm "$tmp"/tree/tests/a/*
 (cd "$tmp/tree" && tests/run --build build) >"$tmp/out" 2>&1
 ok $((!$?)) 'no tests at all is a failure'

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: limits of time
 """Peers that should not get in, and bytes that should do no harm, at the sync port."""
 import os, socket, ssl, subprocess, sys, time
 sys.path.insert(0, os.path.dirname(__file__))

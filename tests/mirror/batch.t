@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: statements that are slow on purpose
 """
 Requests of many devices in one transaction: the same as one by one, and one device that fails, is locked, is
 unknown, revoked, quarantined or a clone, harms no other.

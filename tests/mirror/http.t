@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: limits of time
 """The application API: what it answers, to whom, and what it makes of bad requests."""
 import json, os, socket, sys, threading, time
 sys.path.insert(0, os.path.dirname(__file__))

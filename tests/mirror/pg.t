@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: statements that are slow on purpose
 """lib/pg against a real PostgreSQL: pipelining, errors, limits, lost connections, plans that go stale."""
 import os, sys
 sys.path.insert(0, os.path.dirname(__file__))

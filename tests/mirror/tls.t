@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# waits: limits of time
 """
 What the mirror's port for devices refuses, tried with openssl s_client and with raw bytes against a real
 mirror, and what the agent refuses of a mirror, tried with openssl s_server. docs/tls.md is the list: each

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A mirror of one's own: private PostgreSQL, authority, server, devices, tokens."""
-import atexit, http.client, json, os, re, shutil, signal, socket, ssl, subprocess, sys
+import atexit, contextlib, http.client, json, os, random, re, shutil, signal, socket, ssl, subprocess, sys
 from pgworld import BUILD, TOP, Postgres, temp_dir, wait_for
 
 MODEL = {
@@ -28,9 +28,11 @@ MODEL = {
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Nobody listens there now; and below the ports that the kernel gives to whoever connects meanwhile."""
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", random.randrange(10000, 32768)))
+            return s.getsockname()[1]
 
 
 class World:

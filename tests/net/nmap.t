@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # san: no, nmap and the kernel do the work; the command line under test runs in functional.t
+# waits: answers that do not come
 """nmap from outside finds nothing and gets nothing, and the device's own traffic works meanwhile.
 
     scan 192.0.2.9 fd99:9::9 --- net (router; TCP, DNS, NTP, DHCP) --- dev (guard)

@@ -38,7 +38,7 @@ def fill(root):
     root.python(*PYTHON)
     root.program(BUILD + "/heliograph", "/t/build/heliograph")
     root.put(BUILD + "/ebpf/heliograph.bpf.o", "/t/build/ebpf/heliograph.bpf.o")
-    for name in ("functional.t", "score.t", "world.py", "packet.py"):
+    for name in ("functional.t", "score.t", "scoring.py", "world.py", "packet.py"):
         root.put(TOP + "/tests/net/" + name, "/t/tests/net/" + name)
     root.script(SCRIPT)
 

@@ -205,13 +205,18 @@ static bool conn_flush(struct conn *c)
 	return true;
 }
 
-/* What every connection says first; its answer makes it ready. */
+/*
+ * What every connection says first; its answer makes it ready. What is answered after a commit is
+ * promised to be there after a power cut, whatever this database allows other programs.
+ */
 static void conn_setup(struct conn *c)
 {
 	static const char sql[] =
 		"SELECT set_config('statement_timeout', $1, false),"
-		" set_config('search_path', coalesce($2, current_setting('search_path')),"
-		" false)";
+		" set_config('search_path',"
+		" coalesce(quote_ident($2), current_setting('search_path')), false),"
+		" set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+		" WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
 	const char *params[] = { c->pool->timeout, c->pool->search_path };
 
 	conn_set(c, CONN_SETUP);

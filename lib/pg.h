@@ -18,10 +18,13 @@ struct hg_pg_options {
 	unsigned int connections; /* 1..64 */
 	unsigned int queue_max;	  /* queries waiting over all connections; more are refused */
 	unsigned int timeout_ms;  /* of one query (statement_timeout and ours), of connecting */
-	const char *search_path;  /* schema to set; NULL: none */
+	const char *search_path;  /* schema to set, as it is called; NULL: none */
 };
 
-/* Starts connecting; queries may be sent at once. NULL with errno ENOMEM or EINVAL. */
+/*
+ * Starts connecting; queries may be sent at once. What is answered was committed durably: where
+ * synchronous_commit is off, the pool's connections set it on. NULL with errno ENOMEM or EINVAL.
+ */
 struct hg_pg *hg_pg_new(struct event_base *base, const struct hg_pg_options *options);
 
 /* Fails what is queued with "shutting down", then closes. Not from within a callback. */

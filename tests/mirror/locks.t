@@ -49,9 +49,9 @@ def call(fn, uid, *rest):
 
 
 for what, statement in (
-        ("action", call("api_action_post", "d-action", "'https://x'", "'%s'", "'restart'", "NULL")),
-        ("write", call("api_property_put", "d-write", "'https://x'", "'%s'", "'setpoint'", "'20'", "NULL")),
-        ("wish", call("api_property_put", "d-wish", "'https://x'", "'%s'", "'mode'", "'\"heat\"'", "NULL"))):
+        ("action", call("api_action_post", "d-action", "'https://localhost'", "'%s'", "'restart'", "NULL")),
+        ("write", call("api_property_put", "d-write", "'https://localhost'", "'%s'", "'setpoint'", "'20'", "NULL")),
+        ("wish", call("api_property_put", "d-wish", "'https://localhost'", "'%s'", "'mode'", "'\"heat\"'", "NULL"))):
     d = w.device("d-" + what)
     equal(meet(d, "SELECT admin_device_revoke('%s')" % d, statement), ("", "409"),
           f"an application's {what} that waited for a revocation hears of it")
@@ -60,7 +60,7 @@ for what, statement in (
 
 # Who has no right does not hold up a device, not even by waiting for it.
 d = w.device("stranger")
-for what, fn in (("invoke", "api_action_post('\\x00', 'https://x', '%s', 'restart', NULL)"),
+for what, fn in (("invoke", "api_action_post('\\x00', 'https://localhost', '%s', 'restart', NULL)"),
                  ("cancel", "api_action_delete('\\x00', '%s', 'restart', 1)")):
     first.run("BEGIN; SELECT FROM device_sync WHERE device_id = '%s' FOR UPDATE" % d)
     equal(second.run("SET statement_timeout = '3s'; SELECT status FROM " + fn % d), "401",

@@ -7,5 +7,5 @@ sys.path.insert(0, os.path.dirname(__file__))
 from pgworld import BUILD, Postgres
 import subprocess
 
-pg = Postgres()
+pg = Postgres(settings=["synchronous_commit=off"])
 sys.exit(subprocess.run([BUILD + "/tests/mirror/pg_check", pg.conninfo]).returncode)

@@ -60,7 +60,10 @@ static void check_plain(void)
 	ask(&a, "SELECT $1::text || $2::text", 2, params);
 	is_str(a.value, "40it's", "a second statement is prepared beside the first");
 	ask(&a, "SELECT current_setting('search_path')", 0, NULL);
-	is_str(a.value, "quiet", "search_path is set");
+	is_str(a.value, "\"Quiet-1\"", "search_path is set, whatever the schema is called");
+	ask(&a, "SELECT current_setting('synchronous_commit')", 0, NULL);
+	is_str(a.value, "on",
+	       "a commit is durable before it is answered, in a database that wants none");
 	ask(&a, "SELECT 1 / $1::int", 1, (const char *[]){ "0" });
 	is_str(a.state, "22012", "an error carries its SQLSTATE");
 	ask(&a, "SELECT nonsense(", 0, NULL);
@@ -150,7 +153,7 @@ int main(int argc, char **argv)
 				   .connections = 3,
 				   .queue_max = MANY + 100,
 				   .timeout_ms = 1500,
-				   .search_path = "quiet" };
+				   .search_path = "Quiet-1" };
 	struct answer a = { 0 };
 
 	base = event_base_new();

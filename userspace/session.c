@@ -289,8 +289,8 @@ static void announce(struct hg_session *s, const struct hg_wire_response *r,
 	if (applied->lost)
 		hg_property_lost(s->agent, applied->last_conflict);
 	if (applied->refused)
-		hg_warn("sync: %s: a value of the mirror is over [device] object_max, or none: it is "
-			"left out",
+		hg_warn("sync: %s: a value of the mirror is over [device] object_max or an eighth of "
+			"store_max, or none: it is left out",
 			s->peer);
 	if (applied->new_mirror)
 		hg_warn("sync: %s: the mirror has begun a new epoch: everything is sent again",

@@ -6,7 +6,7 @@
 #include <sqlite3.h>
 #include "store.h"
 
-#define HG_STORE_STATEMENTS 64
+#define HG_STORE_STATEMENTS 96 /* more than there are */
 
 struct hg_store {
 	sqlite3 *db;

@@ -394,9 +394,12 @@ static int take(struct hg_store *s, struct hg_store_cursors *c, const struct hg_
 		c->change_acked = r->flags & HG_RESPONSE_FULL ? 0 : r->device_cursor;
 	if (!ret)
 		ret = take_changes(s, c, r, applied);
+	/* What ended makes room for what comes, in the journal and in the file. */
+	if (!ret && !applied->new_mirror)
+		ret = take_told(s, told, n_told);
 	if (!ret)
 		ret = take_commands(s, c, r, applied);
-	if (!ret)
+	if (!ret && applied->new_mirror) /* one that comes again is to be known again */
 		ret = take_told(s, told, n_told);
 	if (!ret && last && (s->unconfirmed || applied->new_mirror))
 		ret = hg_db_run(s,

@@ -22,6 +22,8 @@
 #include "../lib/cbor.h"
 
 #define CONFLICTS_KEPT 64
+#define CONFLICTS_SHARE 16 /* what they may take of the store */
+#define CONFLICT_ROW 100   /* of a conflict, beside its value */
 
 struct counter {
 	bool row;     /* there is a row of that name */
@@ -253,6 +255,24 @@ int hg_store_add(struct hg_store *s, struct hg_slice name, int64_t delta, uint64
 	return 0;
 }
 
+/* Of those that lost the newest stay, one in any case. */
+static int forget_lost(struct hg_store *s)
+{
+	sqlite3_stmt *stmt =
+		hg_db_stmt(s, "DELETE FROM conflict WHERE id IN (SELECT id FROM (SELECT id,"
+			      " row_number() OVER newest AS n,"
+			      " sum(?3 + ifnull(length(value), 0)) OVER newest AS bytes"
+			      " FROM conflict WINDOW newest AS (ORDER BY id DESC))"
+			      " WHERE n > ?1 OR (n > 1 AND bytes > ?2))");
+
+	if (!stmt)
+		return -EIO;
+	hg_db_bind_u64(stmt, 1, CONFLICTS_KEPT);
+	hg_db_bind_u64(stmt, 2, s->size_max / CONFLICTS_SHARE);
+	hg_db_bind_u64(stmt, 3, CONFLICT_ROW);
+	return hg_db_run(s, stmt);
+}
+
 /* Remembers a value that lost: the row of the name of w, or, if the row stays, w itself. */
 static int keep_lost(struct hg_store *s, const struct hg_wire_change *w, bool stays,
 		     struct hg_store_applied *applied)
@@ -276,10 +296,7 @@ static int keep_lost(struct hg_store *s, const struct hg_wire_change *w, bool st
 	hg_db_bind_blob(stmt, 3, w->value);
 	hg_db_bind_u64(stmt, 4, w->time_ms);
 	ret = hg_db_run(s, stmt);
-	stmt = hg_db_stmt(s, "DELETE FROM conflict WHERE id <= (SELECT max(id) FROM conflict) - ?");
-	if (stmt)
-		hg_db_bind_u64(stmt, 1, CONFLICTS_KEPT);
-	return ret ? ret : hg_db_run(s, stmt);
+	return ret ? ret : forget_lost(s);
 }
 
 /*

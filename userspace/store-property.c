@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include "store-db.h"
 
+#define ROW_BYTES 128 /* about what a property takes beside its value, in table and indexes */
+
 /* *row, *owner, *time_ms and whether the value is equal; a removed row is one without value. */
 static int look(struct hg_store *s, const struct hg_property *p, bool *row, bool *equal,
 		enum hg_owner *owner, uint64_t *time_ms)
@@ -54,29 +56,47 @@ static int check_quota(struct hg_store *s, enum hg_owner owner)
 	return ret;
 }
 
+/* Bytes of the file that hold something. */
+static int used_bytes(struct hg_store *s, uint64_t *bytes)
+{
+	sqlite3_stmt *stmt = hg_db_stmt(s, "SELECT (page_count - freelist_count) * page_size FROM"
+					   " pragma_page_count(), pragma_freelist_count(),"
+					   " pragma_page_size()");
+	int ret = stmt ? hg_db_step(s, stmt) : -EIO;
+
+	if (ret < 0)
+		return ret;
+	*bytes = sqlite3_column_int64(stmt, 0);
+	sqlite3_reset(stmt);
+	return 0;
+}
+
 /*
- * Large values of ours take at most half of the store, so that the mirror's, the journal and the
- * replacing of a value have room.
+ * Values of ours take at most half of the store, so that the mirror's, the journal and the
+ * replacing of a value have room. One that replaces a larger one is always taken.
  */
 static int check_bytes(struct hg_store *s, const struct hg_property *p)
 {
 	sqlite3_stmt *stmt;
-	double held;
-	int ret;
+	uint64_t used, held, now;
+	int ret = used_bytes(s, &used);
 
-	if (p->value.len <= HG_WIRE_VALUE_MAX)
-		return 0;
-	stmt = hg_db_stmt(s, "SELECT total(length(value)) FROM property"
-			     " WHERE owner = 0 AND name <> ?");
+	if (ret || used + p->value.len + ROW_BYTES <= s->size_max / 2)
+		return ret;
+	stmt = hg_db_stmt(s, "SELECT total(iif(name = ?1, 0, length(value) + ?2)),"
+			     " total(iif(name = ?1, length(value), 0))"
+			     " FROM property WHERE owner = 0");
 	if (!stmt)
 		return -EIO;
 	hg_db_bind_text(stmt, 1, p->name);
+	hg_db_bind_u64(stmt, 2, ROW_BYTES);
 	ret = hg_db_step(s, stmt);
-	held = ret == 1 ? sqlite3_column_double(stmt, 0) : 0;
-	sqlite3_reset(stmt);
 	if (ret < 0)
 		return ret;
-	if (held + (double)p->value.len <= (double)s->size_max / 2)
+	held = (uint64_t)sqlite3_column_double(stmt, 0);
+	now = (uint64_t)sqlite3_column_double(stmt, 1);
+	sqlite3_reset(stmt);
+	if (p->value.len <= now || held + p->value.len + ROW_BYTES <= s->size_max / 2)
 		return 0;
 	snprintf(s->error, sizeof(s->error),
 		 "store: %.*s: values of more than half of [device] store_max; raise it",

@@ -27,6 +27,11 @@
 #define PAGE_SIZE 4096
 #define BUSY_MS 1000 /* for a person who reads the file with other tools */
 #define JOURNAL_KEPT (64 << 10)
+/*
+ * The part of the store that a value of the mirror may have: for a moment it is there three times,
+ * old, new and in parts, beside half of the store that is our applications'.
+ */
+#define OBJECT_SHARE 8
 /* A power cut wastes at most one block; idle devices need a write once per block. */
 #define COUNTER_BLOCK 1024
 
@@ -246,6 +251,8 @@ int hg_store_open(const struct hg_store_options *options, struct hg_store **stor
 	s->properties_max = options->properties_max;
 	s->journal_max = options->journal_max;
 	s->object_max = options->object_max ? options->object_max : HG_WIRE_VALUE_MAX;
+	if (s->object_max > options->size_max / OBJECT_SHARE)
+		s->object_max = options->size_max / OBJECT_SHARE;
 	s->results_max = options->results_max ? options->results_max : UINT64_MAX;
 	s->size_max = options->size_max;
 	read_boot_id(s);

@@ -5,8 +5,8 @@
  *
  * All functions return 0 or -errno and leave the reason in hg_store_error():
  *   -ENOSPC  the disk or [device] store_max is full; later calls may succeed
- *   -EDQUOT  properties_max, journal_max, results_max, or half of store_max for large values of
- *            ours is reached
+ *   -EDQUOT  properties_max, journal_max, results_max, or half of store_max for values of ours
+ *            is reached
  *   -EIO     the file cannot be read or written
  * After an error nothing was changed; but where the last sync of a transaction is what failed, it
  * may have been. Then functions for a session return the error until it is certain.
@@ -38,7 +38,8 @@ struct hg_store_options {
 	uint64_t size_max;
 	uint64_t properties_max;
 	uint64_t journal_max;
-	uint64_t object_max;  /* bytes of a value; 0: as many as travel whole */
+	/* Bytes of a value that comes in parts, an eighth of size_max at most; 0: none does. */
+	uint64_t object_max;
 	uint64_t results_max; /* bytes of outputs that wait to be reported; 0: any number */
 };
 
@@ -128,7 +129,7 @@ void hg_store_clock(struct hg_store *s, uint64_t mirror_ms, uint64_t sent_ms, ui
 /* Changes of ours above `after`, by number, removals among them; of counters our contribution. */
 int hg_store_changes(struct hg_store *s, uint64_t after, hg_property_visit visit, void *ctx);
 
-/* A value that lost against a newer one of the other side. The last 64 are kept. */
+/* A value that lost against a newer one of the other side. The last 64 are kept, or less. */
 struct hg_conflict {
 	uint64_t id;
 	struct hg_slice name;

@@ -12,7 +12,7 @@
 #include "../../lib/cbor.h"
 #include "../../userspace/store.h"
 
-static char dir[] = "/tmp/hg-merge.XXXXXX";
+static char dir[64] = "/tmp/hg-merge.XXXXXX";
 static char err[512];
 static const uint8_t epoch_a[HG_EPOCH_LEN] = "mirror-epoch-aa",
 		     epoch_b[HG_EPOCH_LEN] = "mirror-epoch-bb";
@@ -290,6 +290,44 @@ static struct hg_store *test_renew(struct hg_store *s)
 	return s;
 }
 
+static int count_lost(void *ctx, const struct hg_conflict *c)
+{
+	(void)c;
+	++*(int *)ctx;
+	return 0;
+}
+
+/* What lost is kept as long as it leaves the store for what counts. */
+static void test_small(void)
+{
+	struct hg_store_options o = { dir, 256 << 10, 64, 4, 0, 0 };
+	static uint8_t value[16000] = { 0x59, 0x3e, 0x7d }; /* 15,997 bytes */
+	struct hg_property p = { .name = hg_slice_str("n1") };
+	struct hg_store_applied done = { .changes = 1 };
+	struct hg_store *s = NULL;
+	int n = 0, kept = 0;
+	size_t changed;
+
+	strcat(dir, "/small");
+	if (hg_store_open(&o, &s, err, sizeof(err)))
+		return (void)ok(false, "a small store: %s", err);
+	hg_store_rules(s, rule, NULL);
+	p.value = hg_slice_of(value, sizeof(value));
+	for (; n < 100 && done.changes == 1; n++) {
+		value[3] = (uint8_t)n;
+		if (hg_store_set(s, &p, 1, 1000, &changed))
+			break;
+		value[4] = (uint8_t)~n;
+		done = hear(s, epoch_a, 0, n + 1, "n1", p.value, (uint64_t)(n + 1) << 30);
+		value[4] = 0;
+	}
+	is_int(n, 100, "large values may lose again and again in a small store");
+	hg_store_conflicts(s, 0, count_lost, &kept);
+	ok(kept >= 1 && kept < 64, "the last of them are kept (%d)", kept);
+	hg_store_close(s);
+	*strrchr(dir, '/') = '\0';
+}
+
 int main(void)
 {
 	struct hg_store *s;
@@ -305,6 +343,7 @@ int main(void)
 	s = test_new_mirror(s);
 	s = test_renew(s);
 	hg_store_close(s);
+	test_small();
 	pid = fork();
 	if (!pid)
 		execlp("rm", "rm", "-rf", dir, NULL);

@@ -256,6 +256,7 @@ static void test_new_mirror(void)
 	struct hg_wire_change c[] = { { 1, hg_slice_str("other"), hg_slice_str("1"), 9, { 0 } } };
 	struct hg_wire_command m[6];
 	struct hg_wire_response r = response(epoch_b, 0);
+	struct hg_store_told told[4];
 	struct hg_store_applied done;
 	int ret;
 	struct hg_store *s = open_store(dir, &ret);
@@ -280,6 +281,15 @@ static void test_new_mirror(void)
 	ok(!hg_store_apply(s, &r, NULL, 0, &done) && done.commands == 4 && done.waiting == 2,
 	   "commands over journal_max stay with the mirror");
 	is_int(hg_store_cursors(s)->command_cursor, 6, "and are not acknowledged");
+	for (int i = 0; i < 4; i++) {
+		struct hg_journal_entry e = { .seq = i + 3, .state = HG_COMMAND_DONE };
+
+		told[i] = (struct hg_store_told){ e.seq, e.state };
+		hg_store_finished(s, &e);
+	}
+	ok(!hg_store_apply(s, &r, told, 4, &done) && done.commands == 2 && !done.waiting,
+	   "the response that takes ended ones away brings the others");
+	is_str(journal(s), "7:2 8:2 ", "they have their places");
 	hg_store_close(s);
 }
 
@@ -385,24 +395,60 @@ static void test_full_disk(void)
 	umount(where);
 }
 
+#define SMALL (256 << 10) /* the least store_max */
+
+/* Takes one change of the mirror; what came of it is in *done. */
+static int hear(struct hg_store *s, struct hg_wire_change *c, struct hg_store_applied *done)
+{
+	struct hg_wire_response r = response(epoch_a, 0);
+
+	r.changes = c, r.n_changes = 1;
+	return hg_store_apply(s, &r, NULL, 0, done);
+}
+
+/* However much of it applications fill, the mirror and the journal have room. */
 static void test_quota_size(void)
 {
 	char where[96], name[16], value[16000];
-	struct hg_store_options o = { where, 256 << 10, 1000, 4, 0, 0 };
+	struct hg_store_options o = { where, SMALL, 1000, 4, 1 << 20, 0 };
+	struct hg_wire_change c = { .seq = 1, .name = hg_slice_str("map"), .time_ms = 9 };
+	struct hg_wire_command m[4];
+	struct hg_wire_response r = response(epoch_a, 0);
+	struct hg_store_applied done = { 0 };
 	struct hg_store *s;
-	int ret = 0;
+	struct stat st;
+	int ret = 0, n = 0;
 
 	snprintf(where, sizeof(where), "%s/small", dir);
 	is_int(hg_store_open(&o, &s, err, sizeof(err)), 0, "a small store opens");
 	memset(value, 'v', sizeof(value) - 1);
 	value[sizeof(value) - 1] = '\0';
-	for (int i = 0; i < 100 && ret >= 0; i++) {
-		snprintf(name, sizeof(name), "q%d", i);
+	for (; n < 100 && ret >= 0; n++) {
+		snprintf(name, sizeof(name), "q%d", n);
 		ret = set(s, name, value);
 	}
-	is_int(ret, -ENOSPC, "it grows no larger than store_max");
-	is_int(set(s, "q0", "tiny"), 1, "and still takes what fits");
+	is_int(ret, -EDQUOT, "values of ours have half of it");
+	is_int(n, SMALL / 2 / (int)sizeof(value) + 1, "not less");
+	is_int(set(s, "q0", "tiny"), 1, "one can be made smaller");
+	for (ret = 0, n = 0; n < 1000 && ret >= 0; n++) {
+		snprintf(name, sizeof(name), "t%d", n);
+		ret = set(s, name, "1");
+	}
+	ok(ret == -EDQUOT && n > 100, "small ones are counted, too (%d)", n);
+	is_int(set(s, "q1", ""), 1, "one can be removed");
+	for (int i = 0; i < 4; i++)
+		m[i] = (struct hg_wire_command){ i + 1, hg_slice_str("x"), hg_slice_str(value), 0,
+						 0 };
+	r.commands = m, r.n_commands = 4;
+	ok(!hg_store_apply(s, &r, NULL, 0, &done) && done.commands == 4,
+	   "large commands of the mirror are taken all the same");
+	c.part = (struct hg_wire_part){ SMALL / 8 + 1, 0, hg_slice_str(value) };
+	ok(!hear(s, &c, &done) && done.refused == 1, "a value over an eighth of it is left out");
+	is_int((long long)hg_store_cursors(s)->mirror_cursor, 1, "and does not stop what follows");
 	hg_store_close(s);
+	snprintf(name, sizeof(name), "store.db");
+	ok(!stat(strcat(strcat(where, "/"), name), &st) && st.st_size <= SMALL,
+	   "the file is no larger than store_max");
 }
 
 static void write_file(const char *path, const void *data, size_t len)

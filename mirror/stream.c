@@ -104,6 +104,8 @@ int hg_stream_begin(struct hg_stream *st, SSL_CTX *ctx)
 	BIO_set_data(out, st);
 	SSL_set0_wbio(st->ssl, out);
 	SSL_set_read_ahead(st->ssl, 1); /* a record's head and body in one read() */
+	/* Without this, a peer that sends new keys without end keeps one SSL_read() for itself. */
+	SSL_clear_mode(st->ssl, SSL_MODE_AUTO_RETRY);
 	SSL_set_accept_state(st->ssl);
 	return 0;
 }

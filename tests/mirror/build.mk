@@ -11,3 +11,5 @@ test-srcs-tests/mirror/renew_test := mirror/renew.c mirror/pki.c tests/lib/pki.c
 test-libs-tests/mirror/renew_test := $(ssl-libs) -lpq
 test-srcs-tests/mirror/pace_test := mirror/pace.c mirror/net.c
 test-libs-tests/mirror/pace_test := $(ssl-libs)
+test-srcs-tests/mirror/stream_test := mirror/stream.c tests/lib/pki.c
+test-libs-tests/mirror/stream_test := $(ssl-libs) -levent_core

@@ -30,6 +30,7 @@
 
 #include "crl.h"
 #include "slice.h"
+#include "tls-lib.h"
 
 #define SESSION_LIFE_S 86400 /* a device that syncs once a day still resumes */
 #define SESSIONS_MAX 32768   /* about 3 KB each with the peer's certificate */
@@ -285,8 +286,32 @@ static bool names_purpose(X509 *leaf)
 	return X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE;
 }
 
-/* As hg_tls_client_check(); *until is when the first of what was looked at ends. */
-static int client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain, intptr_t *until)
+/* When the first of what a good verification looked at ends. */
+static intptr_t verified_until(X509_STORE_CTX *sc)
+{
+	const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(sc);
+	intptr_t until = (intptr_t)X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(sc),
+							  trust_crl_index);
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		intptr_t end = time_of(X509_get0_notAfter(sk_X509_value(chain, i)));
+
+		if (end < until)
+			until = end;
+	}
+	return until;
+}
+
+static void session_verified(SSL_SESSION *session, X509_STORE_CTX *sc)
+{
+	void *number = X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(sc), trust_number_index);
+
+	if (SSL_SESSION_set_ex_data(session, session_until_index, (void *)verified_until(sc)))
+		SSL_SESSION_set_ex_data(session, session_number_index, number);
+}
+
+/* As hg_tls_client_check(); session (may be NULL) is marked with what comes of it. */
+static int client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain, SSL_SESSION *session)
 {
 	X509_STORE_CTX *sc = X509_STORE_CTX_new();
 	int error = X509_V_ERR_OUT_OF_MEM;
@@ -298,14 +323,8 @@ static int client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain, i
 		if (error == X509_V_OK && !names_purpose(cert))
 			error = X509_V_ERR_INVALID_PURPOSE;
 	}
-	*until = (intptr_t)X509_STORE_get_ex_data(trust, trust_crl_index);
-	for (int i = 0; error == X509_V_OK && i < sk_X509_num(X509_STORE_CTX_get0_chain(sc)); i++) {
-		const X509 *link = sk_X509_value(X509_STORE_CTX_get0_chain(sc), i);
-		intptr_t end = time_of(X509_get0_notAfter(link));
-
-		if (end < *until)
-			*until = end;
-	}
+	if (error == X509_V_OK && session)
+		session_verified(session, sc);
 	X509_STORE_CTX_free(sc);
 	ERR_clear_error();
 	return error;
@@ -313,27 +332,18 @@ static int client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain, i
 
 int hg_tls_client_check(X509_STORE *trust, X509 *cert, STACK_OF(X509) * chain)
 {
-	intptr_t until;
-
-	return client_check(trust, cert, chain, &until);
+	return client_check(trust, cert, chain, NULL);
 }
 
 /* The certificate of a session that is resumed: X509_V_OK or X509_V_ERR_*. */
 static int session_check(X509_STORE *trust, SSL_SESSION *session, X509 *leaf,
 			 STACK_OF(X509) * chain)
 {
-	void *number = X509_STORE_get_ex_data(trust, trust_number_index);
-	intptr_t until;
-	int error;
-
-	if (SSL_SESSION_get_ex_data(session, session_number_index) == number &&
+	if (SSL_SESSION_get_ex_data(session, session_number_index) ==
+		    X509_STORE_get_ex_data(trust, trust_number_index) &&
 	    time(NULL) < (intptr_t)SSL_SESSION_get_ex_data(session, session_until_index))
 		return X509_V_OK;
-	error = client_check(trust, leaf, chain, &until);
-	if (error == X509_V_OK &&
-	    SSL_SESSION_set_ex_data(session, session_until_index, (void *)until))
-		SSL_SESSION_set_ex_data(session, session_number_index, number);
-	return error;
+	return client_check(trust, leaf, chain, session);
 }
 
 /* Called for each certificate of a chain, the leaf last. */
@@ -344,6 +354,17 @@ static int verify_peer(int good, X509_STORE_CTX *sc)
 		return good;
 	X509_STORE_CTX_set_error(sc, X509_V_ERR_INVALID_PURPOSE);
 	return 0;
+}
+
+/* What was verified in the handshake need not be when its session is resumed. */
+static int verify_device(int good, X509_STORE_CTX *sc)
+{
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+	good = verify_peer(good, sc);
+	if (good && !X509_STORE_CTX_get_error_depth(sc))
+		session_verified(SSL_get_session(ssl), sc);
+	return good;
 }
 
 /* What was found wrong is only that the floor of time lies before a beginning. */
@@ -502,7 +523,7 @@ static int load_trust(SSL_CTX *ctx, enum hg_tls_role role, const struct hg_tls_f
 
 	if (role == HG_TLS_SYNC_SERVER)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-				   verify_peer);
+				   verify_device);
 	else if (role == HG_TLS_HTTP_SERVER)
 		SSL_CTX_set_verify(ctx, f->ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, verify_peer);
 	else
@@ -534,7 +555,7 @@ SSL_CTX *hg_tls_ctx_new(enum hg_tls_role role, const struct hg_tls_files *files,
 		snprintf(err, err_size, "TLS needs a %s; name its file", missing);
 		return NULL;
 	}
-	ctx = SSL_CTX_new_ex(NULL, key_properties,
+	ctx = SSL_CTX_new_ex(role == HG_TLS_SYNC_SERVER ? hg_tls_lib() : NULL, key_properties,
 			     is_server(role) ? TLS_server_method() : TLS_client_method());
 	if (!ctx || !set_up(ctx, role)) {
 		file_error(err, err_size, "TLS", "cannot set up OpenSSL");

@@ -12,9 +12,14 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/wait.h>
+#include <openssl/core_dispatch.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
+#include <openssl/rsa.h>
 
+#include "../../lib/tls-lib.h"
 #include "../tap.h"
 #include "pki.h"
 
@@ -207,6 +212,64 @@ static void test_devices(void)
 		      &(struct pki_request){ .cn = "x", .san = UID_URI }, "purpose");
 }
 
+static void test_keys(void)
+{
+	const struct {
+		const char *name;
+		EVP_PKEY *key;
+	} keys[] = {
+		{ "P-384", EVP_EC_gen("P-384") },
+		{ "RSA", EVP_RSA_gen(2048) },
+		{ "Ed25519", EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") },
+	};
+	const struct pki_request r = { .cn = "x", .san = UID_URI, .eku = "clientAuth" };
+	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, empty_crl);
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct pki_cert c = pki_make_for(&ca, &r, keys[i].key);
+		char *crt = keep(pki_write_cert(dir, "key.crt", c.cert));
+		char *key = keep(pki_write_key(dir, "key.key", c.key, 0600));
+		SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, crt, key, NULL);
+		struct outcome o = shake(server, client, "mirror.test", NULL);
+
+		ok(o.server && o.client, "a device with a key of %s%s", keys[i].name, o.server_why);
+		SSL_CTX_free(client);
+		pki_free(&c);
+	}
+	SSL_CTX_free(server);
+}
+
+static int foreign_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+			 const OSSL_DISPATCH **out, void **ctx)
+{
+	static const OSSL_DISPATCH none[] = { { 0, NULL } };
+
+	*out = none;
+	return 1;
+}
+
+/* Before anything else asks for it: it is made once. */
+static void test_lib(void)
+{
+	EVP_MD *md;
+	int status = 1;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(!OSSL_PROVIDER_add_builtin(NULL, "foreign", foreign_begin) ||
+		      !OSSL_PROVIDER_load(NULL, "foreign") || hg_tls_lib());
+	waitpid(child, &status, 0);
+	is_int(status, 0, "beside a foreign provider OpenSSL's own context is taken");
+	ok(hg_tls_lib(), "else there is one for handshakes");
+	md = EVP_MD_fetch(hg_tls_lib(), "SHA256", NULL);
+	ok(md, "that knows what they need");
+	EVP_MD_free(md);
+	md = EVP_MD_fetch(hg_tls_lib(), "MD5", NULL);
+	ok(!md, "and not what they do not");
+	EVP_MD_free(md);
+	ERR_clear_error();
+}
+
 static void test_revoked(void)
 {
 	struct hg_tls_files revoked = { mirror_crt, mirror_key, ca_file, device_crl };
@@ -238,26 +301,26 @@ static void test_revoked(void)
 	SSL_CTX_free(client);
 }
 
-static void test_expired_since(void)
+/* With a parameter that would refuse every certificate, if one were verified. */
+static struct outcome resume_unverified(SSL_CTX *server, SSL_CTX *client)
 {
-	SSL_CTX *server = context(HG_TLS_SYNC_SERVER, mirror_crt, mirror_key, NULL);
-	SSL_CTX *client = context(HG_TLS_SYNC_CLIENT, device_crt, device_key, NULL);
 	X509_VERIFY_PARAM *param = X509_STORE_get0_param(SSL_CTX_get_cert_store(server));
 	struct outcome o;
 
-	shake(server, client, "mirror.test", NULL);
-	X509_VERIFY_PARAM_set_time(param, time(NULL) + 7200);
+	X509_VERIFY_PARAM_set_time(param, 1);
 	o = shake(server, client, "mirror.test", ticket);
-	ok(!o.server && strstr(o.server_why, "expired"), "expired since its last session: %s",
-	   o.server_why);
-	SSL_CTX_free(server);
-	SSL_CTX_free(client);
+	X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_USE_CHECK_TIME);
+	return o;
 }
 
-/* What was verified when a session was resumed is believed until the certificate ends. */
+/*
+ * What was verified in a handshake, or when a session was resumed after a reload, is believed until
+ * the certificate ends.
+ */
 static void test_expires_between(void)
 {
 	const time_t end = time(NULL) + 3;
+	struct hg_tls_files same = { mirror_crt, mirror_key, ca_file, NULL };
 	const struct timespec tenth = { .tv_nsec = 100000000 };
 	struct pki_cert c = pki_make(
 		&ca,
@@ -271,16 +334,20 @@ static void test_expires_between(void)
 	bool resumed = true;
 
 	shake(server, client, "mirror.test", NULL);
-	/* The first verifies; the others rest on that, as the parameter cannot reach them. */
 	for (int i = 0; i < 3 && resumed; i++) {
-		o = shake(server, client, "mirror.test", ticket);
+		o = resume_unverified(server, client);
 		resumed = o.server && o.reused;
-		X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(SSL_CTX_get_cert_store(server)),
-					   1);
 	}
 	ok(resumed, "a session is resumed three times%s", o.server_why);
-	X509_VERIFY_PARAM_clear_flags(X509_STORE_get0_param(SSL_CTX_get_cert_store(server)),
-				      X509_V_FLAG_USE_CHECK_TIME);
+	hg_tls_trust_reload(server, &same, err, sizeof(err));
+	o = resume_unverified(server, client);
+	ok(!o.server, "after a reload it is verified: %s", o.server_why);
+	shake(server, client, "mirror.test", NULL);
+	hg_tls_trust_reload(server, &same, err, sizeof(err));
+	o = shake(server, client, "mirror.test", ticket);
+	ok(o.server && o.reused, "found good%s", o.server_why);
+	o = resume_unverified(server, client);
+	ok(o.server && o.reused, "and believed again%s", o.server_why);
 	while (time(NULL) <= end)
 		nanosleep(&tenth, NULL);
 	o = shake(server, client, "mirror.test", ticket);
@@ -522,10 +589,11 @@ int main(void)
 	device_key = keep(pki_write_key(dir, "device.key", device_cert.key, 0600));
 	empty_crl = keep(pki_write_crl(dir, "empty.crl", none));
 	device_crl = keep(pki_write_crl(dir, "device.crl", device));
+	test_lib();
 	test_good();
 	test_devices();
+	test_keys();
 	test_revoked();
-	test_expired_since();
 	test_expires_between();
 	test_floor();
 	test_no_certificate();

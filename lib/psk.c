@@ -43,6 +43,7 @@ struct generation {
 struct hg_psk_keys {
 	struct generation generations[2]; /* current, previous */
 	size_t n;
+	uint32_t early; /* bytes of early data that are read; 0: none */
 };
 
 /* HKDF-SHA-256 of a secret; `label` says what for, and the format's version. */
@@ -130,6 +131,11 @@ struct hg_psk_keys *hg_psk_keys_load(const char *current, const char *previous, 
 		return keys;
 	hg_psk_keys_free(keys);
 	return NULL;
+}
+
+void hg_psk_keys_early(struct hg_psk_keys *keys)
+{
+	keys->early = HG_PSK_EARLY_MAX;
 }
 
 void hg_psk_keys_free(struct hg_psk_keys *keys)
@@ -302,9 +308,13 @@ static bool have_indices(void)
 	       claim_index >= 0;
 }
 
-/* A TLS 1.3 session that is nothing but a key. No early data: it can be replayed. */
-static SSL_SESSION *session_of(SSL *ssl, const uint8_t key[static HG_PSK_KEY_LEN])
+/*
+ * A TLS 1.3 session that is nothing but a key. early: bytes of early data. These need the name of
+ * the protocol in the session: it is used before one is negotiated.
+ */
+static SSL_SESSION *session_of(SSL *ssl, const uint8_t key[static HG_PSK_KEY_LEN], uint32_t early)
 {
+	const struct hg_slice alpn = hg_slice_str(HG_ALPN_SYNC);
 	static const unsigned char aes_128_gcm_sha256[] = { 0x13, 0x01 };
 	SSL_SESSION *session = SSL_SESSION_new();
 	const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, aes_128_gcm_sha256);
@@ -312,7 +322,8 @@ static SSL_SESSION *session_of(SSL *ssl, const uint8_t key[static HG_PSK_KEY_LEN
 	if (session && cipher && SSL_SESSION_set1_master_key(session, key, HG_PSK_KEY_LEN) &&
 	    SSL_SESSION_set_cipher(session, cipher) &&
 	    SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) &&
-	    SSL_SESSION_set_max_early_data(session, 0))
+	    SSL_SESSION_set_max_early_data(session, early) &&
+	    (!early || SSL_SESSION_set1_alpn_selected(session, alpn.ptr, alpn.len)))
 		return session;
 	SSL_SESSION_free(session);
 	return NULL;
@@ -325,6 +336,7 @@ static int find_session(SSL *ssl, const unsigned char *identity, size_t len, SSL
 	struct hg_psk_claim *claim = OPENSSL_zalloc(sizeof(*claim));
 	uint8_t key[HG_PSK_KEY_LEN];
 	struct timespec now;
+	uint32_t early;
 
 	*session = NULL;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -333,9 +345,11 @@ static int find_session(SSL *ssl, const unsigned char *identity, size_t len, SSL
 		OPENSSL_free(claim);
 		return 1;
 	}
-	*session = session_of(ssl, key);
+	early = claim->old ? 0 : keys->early; /* who has an old key is to be given another */
+	*session = session_of(ssl, key, early);
 	OPENSSL_cleanse(key, sizeof(key));
-	if (*session && SSL_SESSION_set_ex_data(*session, claim_index, claim)) {
+	if (*session && SSL_SESSION_set_ex_data(*session, claim_index, claim) &&
+	    SSL_set_max_early_data(ssl, early)) {
 		SSL_set_num_tickets(ssl, 0);
 		return 1;
 	}
@@ -376,7 +390,7 @@ static int use_session(SSL *ssl, const EVP_MD *md, const unsigned char **identit
 	*session = NULL;
 	if (!psk || (md && EVP_MD_get_type(md) != NID_sha256))
 		return 1;
-	*session = session_of(ssl, psk->key);
+	*session = session_of(ssl, psk->key, SSL_get_max_early_data(ssl));
 	if (!*session)
 		return 0;
 	*identity = psk->identity;

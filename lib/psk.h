@@ -17,6 +17,7 @@
 #define HG_PSK_KEY_LEN 32
 #define HG_PSK_IDENTITY_MAX 128 /* ours take 55 to 119 bytes */
 #define HG_PSK_SECRET_MIN 32	/* bytes of a master secret */
+#define HG_PSK_EARLY_MAX 1024	/* bytes of early data; an idle request has 68 to 186 */
 
 /* What a device holds. */
 struct hg_psk {
@@ -44,6 +45,13 @@ struct hg_psk_keys;
 struct hg_psk_keys *hg_psk_keys_load(const char *current, const char *previous, char *err,
 				     size_t err_size);
 void hg_psk_keys_free(struct hg_psk_keys *keys);
+
+/*
+ * From now on sessions by keys of the current secret may begin with up to HG_PSK_EARLY_MAX bytes of
+ * early data, if the server asks for them by SSL_read_early_data(). They can be replayed by whoever
+ * saw them; docs/sync-protocol.md says what may be done with them.
+ */
+void hg_psk_keys_early(struct hg_psk_keys *keys);
 
 /* Writes a new secret, 64 hexadecimal digits, mode 0600, synced. -EEXIST if there is a file. */
 int hg_psk_secret_make(const char *path, char *err, size_t err_size);
@@ -82,6 +90,7 @@ const struct hg_psk_claim *hg_psk_session(const SSL *ssl);
 /*
  * Client, before the handshake: offer psk, which stays the caller's until the handshake is over.
  * Do not offer a ticket beside it. If the server passes it over, both sides show certificates.
+ * For SSL_write_early_data() set SSL_set_max_early_data(ssl, HG_PSK_EARLY_MAX) before.
  */
 int hg_psk_offer(SSL *ssl, const struct hg_psk *psk);
 

@@ -48,6 +48,8 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 	{ STRING(sync, psk_key_previous, "", "the secret before it, still accepted") },
 	{ NUMBER(sync, psk_life, DURATION, "90d", 1000, 3650 * DAY_MS,
 		 "of a pre-shared key; half of it gone, a device asks for the next") },
+	{ ROW(sync, early, BOOL), .fallback = "no",
+	  .help = "answer idle first requests that come as TLS early data with a pre-shared key" },
 	{ STRING(sync, public_host, "",
 		 "name by which devices reach this mirror; goes into bundles") },
 	{ NUMBER(sync, public_port, UINT, "4646", 1, 65535, "and the port") },

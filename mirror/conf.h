@@ -21,6 +21,7 @@ struct hg_mirror_conf {
 		char *listen, *cert, *key, *ca, *crl, *public_host;
 		char *psk_key, *psk_key_previous; /* absent: no pre-shared keys */
 		uint64_t psk_life;
+		bool early;
 		uint64_t public_port, connections, handshake_timeout, idle_timeout, message_timeout;
 		uint64_t busy_interval, object_max, threads, batch, tickets;
 	} sync;

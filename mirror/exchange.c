@@ -459,6 +459,11 @@ enum hg_exchange_kept hg_exchange_kept(const PGresult *res, int row)
 				  : HG_EXCHANGE_FAILED;
 }
 
+uint32_t hg_exchange_status(const PGresult *res, int row)
+{
+	return (uint32_t)atol(PQgetvalue(res, row, COL_STATUS));
+}
+
 long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 			  const struct hg_exchange_grant *grant, void *buf, uint32_t *status)
 {
@@ -472,7 +477,7 @@ long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 	if (row >= PQntuples(res) || PQnfields(res) < COLUMNS)
 		return -EBADMSG;
 	arena.used = 0;
-	r.status = (uint32_t)atol(PQgetvalue(res, row, COL_STATUS));
+	r.status = hg_exchange_status(res, row);
 	r.detail = detail_of(PQgetvalue(res, row, COL_DETAIL));
 	r.flags = (uint32_t)atol(PQgetvalue(res, row, COL_FLAGS));
 	r.device_cursor = strtoull(PQgetvalue(res, row, COL_DEVICE_CURSOR), NULL, 10);

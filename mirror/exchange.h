@@ -20,6 +20,12 @@
 	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) b"
 #define HG_EXCHANGE_PARAMS 11 /* the age is the last of these */
 
+/*
+ * The mirror continues its numbers above a device's cursors, see sync_begin(): one that lies must
+ * leave room to count on, and to leap (admin_restored()).
+ */
+#define HG_EXCHANGE_CURSOR_MAX (UINT64_C(1) << 62)
+
 struct hg_exchange_params {
 	const char *values[HG_EXCHANGE_LARGE_PARAMS]; /* may point into this: it cannot be moved */
 	bool alone;				      /* all of them are wanted */
@@ -69,6 +75,9 @@ struct hg_exchange_grant {
 	struct hg_slice chain; /* a new certificate; or empty */
 	const char *detail;    /* for people, if the row says nothing; NULL: none */
 };
+
+/* The status of a row that was kept. */
+uint32_t hg_exchange_status(const PGresult *res, int row);
 
 /*
  * Encodes a row that one of the statements returned as a frame into buf of HG_WIRE_MAX + 4 bytes.

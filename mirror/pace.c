@@ -2,12 +2,21 @@
 /* Rates and hints; one struct hg_pace per loop, called by its thread only. */
 #include "pace.h"
 
+#include <time.h>
 #include "net.h"
 
 #define WINDOW_MS 1000
 #define SHARE 0.5	   /* of the newest second in the rate */
 #define WAIT_BEARABLE 1000 /* ms: less needs no spreading */
 #define WAIT_MAX (3600 * 1000)
+
+uint64_t hg_pace_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 void hg_pace_answered(struct hg_pace *p, uint64_t now_ms)
 {

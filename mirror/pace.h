@@ -14,7 +14,10 @@ struct hg_pace {
 	double rate; /* answers per second, smoothed; 0: not known yet */
 };
 
-/* now_ms: of a clock that does not leap. */
+/* Of a clock that does not leap. */
+uint64_t hg_pace_now_ms(void);
+
+/* now_ms: of that clock. */
 void hg_pace_answered(struct hg_pace *p, uint64_t now_ms);
 
 /* How long `waiting` devices take from now, in ms; 0 when nobody waits or no rate is known. */

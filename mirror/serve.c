@@ -155,12 +155,15 @@ static int open_psk(struct server *v, char *err, size_t err_size)
 	const struct hg_mirror_conf *c = v->conf;
 
 	if (!c->sync.psk_key) {
-		snprintf(err, err_size, "[sync] psk_key_previous: needs psk_key; set both");
-		return c->sync.psk_key_previous ? -EINVAL : 0;
+		snprintf(err, err_size, "[sync] %s: needs psk_key; set both",
+			 c->sync.early ? "early" : "psk_key_previous");
+		return c->sync.psk_key_previous || c->sync.early ? -EINVAL : 0;
 	}
 	v->psk_keys = hg_psk_keys_load(c->sync.psk_key, c->sync.psk_key_previous, err, err_size);
 	if (!v->psk_keys)
 		return -EINVAL;
+	if (c->sync.early)
+		hg_psk_keys_early(v->psk_keys);
 	snprintf(err, err_size, "out of memory");
 	return hg_psk_serve(v->sync_tls, v->psk_keys);
 }

@@ -87,10 +87,11 @@ void hg_stream_want(struct hg_stream *st, short what)
 	event_add(io, NULL);
 }
 
-int hg_stream_begin(struct hg_stream *st, SSL_CTX *ctx)
+int hg_stream_begin(struct hg_stream *st, SSL_CTX *ctx, bool early)
 {
 	BIO *out = NULL;
 
+	st->early = early;
 	pthread_once(&out_once, make_method);
 	st->ssl = SSL_new(ctx);
 	if (st->ssl && out_method)
@@ -120,11 +121,48 @@ static bool may_go_on(struct hg_stream *st, int rc)
 	return false;
 }
 
+static bool keep_early(struct hg_stream *st, const uint8_t *data, size_t len)
+{
+	struct hg_slice *all = &st->came_early;
+	uint8_t *bytes = realloc((void *)all->ptr, all->len + len);
+
+	if (!bytes)
+		return false;
+	memcpy(bytes + all->len, data, len);
+	*all = hg_slice_of(bytes, all->len + len);
+	return true;
+}
+
+/* Until its end, or where there is none; OpenSSL limits it. Returns as hg_stream_handshake(). */
+static int read_early(struct hg_stream *st)
+{
+	uint8_t buf[1024];
+	size_t n;
+
+	for (;;) {
+		switch (SSL_read_early_data(st->ssl, buf, sizeof(buf), &n)) {
+		case SSL_READ_EARLY_DATA_SUCCESS:
+			if (!keep_early(st, buf, n))
+				return -1;
+			break;
+		case SSL_READ_EARLY_DATA_FINISH:
+			st->early = false;
+			return 1;
+		default:
+			return may_go_on(st, 0) ? 0 : -1;
+		}
+	}
+}
+
 int hg_stream_handshake(struct hg_stream *st)
 {
-	int rc;
+	int rc = 1;
 
 	ERR_clear_error();
+	if (st->early)
+		rc = read_early(st);
+	if (rc != 1)
+		return rc;
 	rc = SSL_do_handshake(st->ssl);
 	return rc == 1 ? 1 : may_go_on(st, rc) ? 0 : -1;
 }
@@ -152,6 +190,17 @@ int hg_stream_write(struct hg_stream *st, const void *data, size_t len)
 		}
 	}
 	return 0;
+}
+
+int hg_stream_write_early(struct hg_stream *st, const void *data, size_t len)
+{
+	size_t n;
+
+	ERR_clear_error();
+	if (SSL_write_early_data(st->ssl, data, len, &n) && n == len)
+		return 0;
+	st->failed = true;
+	return -1;
 }
 
 int hg_stream_flush(struct hg_stream *st)
@@ -198,8 +247,10 @@ void hg_stream_close(struct hg_stream *st)
 	if (st->fd >= 0)
 		close(st->fd);
 	free(st->out);
+	free((void *)st->came_early.ptr);
 	st->ssl = NULL;
 	st->out = NULL;
+	st->came_early = hg_slice_of(NULL, 0);
 	st->fd = -1;
 }
 

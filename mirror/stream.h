@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <openssl/ssl.h>
+#include "../lib/slice.h"
 
 struct hg_stream {
 	int fd;
@@ -18,7 +19,9 @@ struct hg_stream {
 	struct event io;
 	short wanted; /* EV_READ and EV_WRITE that io waits for */
 	bool failed;  /* TLS or the socket is broken: nothing can be said any more */
-	uint8_t *out; /* encrypted, not yet written; NULL: nothing */
+	bool early;   /* early data is read if there is any; then the handshake goes on */
+	struct hg_slice came_early; /* such data; allocated */
+	uint8_t *out;		    /* encrypted, not yet written; NULL: nothing */
 	size_t out_len, out_at, out_size;
 };
 
@@ -32,11 +35,20 @@ void hg_stream_init(struct hg_stream *st, struct event_base *base, int fd, event
 /* Waits for EV_READ, EV_WRITE, both or (0) nothing. */
 void hg_stream_want(struct hg_stream *st, short what);
 
-/* TLS begins. Returns 0 or -ENOMEM. */
-int hg_stream_begin(struct hg_stream *st, SSL_CTX *ctx);
+/* TLS begins. early: early data is taken where ctx allows it. Returns 0 or -ENOMEM. */
+int hg_stream_begin(struct hg_stream *st, SSL_CTX *ctx, bool early);
 
-/* Goes on with the handshake. Returns 1 when it is done, 0 for later, -1 for never. */
+/*
+ * Goes on with the handshake. Returns 1 when it is done, 0 for later, -1 for never. Early data is
+ * in came_early before that; a device has sent it, but somebody else may have sent it again.
+ */
 int hg_stream_handshake(struct hg_stream *st);
+
+/*
+ * Encrypts an answer to early data, before the handshake is done, for the next flush. Only the peer
+ * can read it. Returns 0 or -1.
+ */
+int hg_stream_write_early(struct hg_stream *st, const void *data, size_t len);
 
 /* Returns how many bytes (at most size) it has read, 0 for later, -1 at the end. */
 int hg_stream_read(struct hg_stream *st, void *buf, size_t size);

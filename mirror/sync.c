@@ -25,8 +25,10 @@
 #include "../lib/log.h"
 #include "admit.h"
 #include "batch.h"
+#include "early.h"
 #include "exchange.h"
 #include "identity.h"
+#include "inbox.h"
 #include "loop.h"
 #include "net.h"
 #include "pace.h"
@@ -34,15 +36,8 @@
 #include "slot.h"
 #include "stream.h"
 
-#define ROUNDS_MAX 256	/* of one session; no honest device needs as many */
-#define TICK_MS 100	/* how finely deadlines are kept */
-#define READ_SIZE 16384 /* of one TLS record */
-
-/*
- * The mirror continues its numbers above a device's cursors, see sync_begin(): one that lies must
- * leave room to count on, and to leap (admin_restored()).
- */
-#define CURSOR_MAX (UINT64_C(1) << 62)
+#define ROUNDS_MAX 256 /* of one session; no honest device needs as many */
+#define TICK_MS 100    /* how finely deadlines are kept */
 
 enum session_state {
 	SESSION_HANDSHAKE,
@@ -66,12 +61,14 @@ struct session {
 	unsigned int rounds;
 	uint32_t flags; /* of the last request */
 	struct hg_identity identity;
+	struct hg_early *early; /* of the handshake: whether it can be answered already is asked */
+	bool early_asked;
+	bool told; /* the first request was answered early; it is yet to be recorded */
 	struct hg_renewal *renewal; /* of the request under way; NULL: it wants no certificate */
 	bool certified;		    /* a certificate was asked for: once in a session */
 	struct timespec accepted;
 	struct hg_net_addr peer;
-	uint8_t *in; /* what has arrived and is no whole request yet */
-	size_t in_len, in_size;
+	struct hg_inbox in;
 };
 
 TAILQ_HEAD(session_list, session);
@@ -90,18 +87,10 @@ struct hg_sync {
 	struct hg_slots slots;
 	bool stopping, away; /* away: it was logged that the database does not answer */
 	struct hg_wire_room room;
-	uint8_t out[HG_WIRE_MAX + 4], scratch[READ_SIZE];
+	uint8_t out[HG_WIRE_MAX + 4], scratch[HG_INBOX_READ];
 };
 
 static void session_go_on(struct session *s);
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* For the log. */
 static const char *session_name(const struct session *s)
@@ -127,10 +116,11 @@ static void session_end(struct session *s)
 		slot->current = NULL;
 		hg_slot_put(slot);
 	}
+	hg_early_cancel(s->early);
 	hg_stream_close(&s->stream);
 	atomic_fetch_sub(&s->sync->shared->open, 1);
 	hg_renewal_free(s->renewal);
-	free(s->in);
+	free(s->in.bytes);
 	free(s);
 }
 
@@ -143,7 +133,7 @@ static void session_set(struct session *s, enum session_state state)
 	s->state = state;
 	if (state != SESSION_MOVING)
 		TAILQ_INSERT_TAIL(&sync->sessions[state], s, entry);
-	s->deadline_ms = now_ms() + sync->timeout_ms[state];
+	s->deadline_ms = hg_pace_now_ms() + sync->timeout_ms[state];
 }
 
 /* Writes what there is, as far as it goes, and waits for what the state needs. False: gone. */
@@ -202,7 +192,10 @@ static void session_refuse(struct session *s, uint32_t status, const char *detai
 			      : 0;
 	long len = hg_exchange_refusal(status, detail, ms, sync->out);
 
-	session_answer(s, sync->out, len, last);
+	if (s->told)
+		session_end(s); /* it has its answer */
+	else
+		session_answer(s, sync->out, len, last);
 }
 
 /* Logged once when the database goes and once when it comes back. */
@@ -223,7 +216,7 @@ static void session_take_row(struct session *s, const struct hg_answer *a)
 	struct hg_psk psk;
 	long len;
 
-	hg_pace_answered(&sync->pace, now_ms());
+	hg_pace_answered(&sync->pace, hg_pace_now_ms());
 	hg_identity_key(s->stream.ssl, &s->identity, sync->conf, s->flags, &psk, &grant.psk);
 	if (s->renewal) {
 		grant.chain = hg_slice_of(s->renewal->chain, s->renewal->chain_len);
@@ -235,6 +228,20 @@ static void session_take_row(struct session *s, const struct hg_answer *a)
 	if (len < 0)
 		hg_error("sync: cannot encode the answer: %s: %ld", s->identity.uid, len);
 	session_answer(s, sync->out, len, status != HG_WIRE_OK || ++s->rounds == ROUNDS_MAX);
+}
+
+/* Of a request that was answered early. What the row has to give is given in the next session. */
+static void session_recorded(struct session *s, const struct hg_answer *a)
+{
+	uint32_t status = hg_exchange_status(a->res, a->row);
+
+	hg_pace_answered(&s->sync->pace, hg_pace_now_ms());
+	s->told = false;
+	s->rounds++;
+	if (status == HG_WIRE_OK)
+		session_go_on(s);
+	else
+		session_end(s);
 }
 
 static void on_answer(void *ctx, const struct hg_answer *a)
@@ -261,6 +268,8 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
 	} else if (a->error) {
 		session_refuse(s, HG_WIRE_UNAVAILABLE, "the database does not answer", true);
+	} else if (s->told) {
+		session_recorded(s, a);
 	} else {
 		session_take_row(s, a);
 	}
@@ -344,7 +353,8 @@ static void session_request(struct session *s, struct hg_slice in)
 		hg_warn("sync: presents the UID %.*s: %s: %s", (int)r.uid.len,
 			(const char *)r.uid.ptr, session_name(s), session_peer(s));
 		session_refuse(s, HG_WIRE_WRONG_UID, "uid is not the certificate's", true);
-	} else if (r.mirror_cursor > CURSOR_MAX || r.command_cursor > CURSOR_MAX) {
+	} else if (r.mirror_cursor > HG_EXCHANGE_CURSOR_MAX ||
+		   r.command_cursor > HG_EXCHANGE_CURSOR_MAX) {
 		hg_warn("sync: claims a cursor that no mirror gives: %s: %s", session_name(s),
 			session_peer(s));
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, "a cursor over 2^62", true);
@@ -358,41 +368,14 @@ static void session_request(struct session *s, struct hg_slice in)
 /* Takes the frame of `need` bytes off what has arrived; s may be gone afterwards. */
 static void session_take_frame(struct session *s, size_t need)
 {
-	size_t rest = s->in_len - need;
-	uint8_t *frame = s->in, *next = rest ? malloc(rest) : NULL;
+	uint8_t *frame = hg_inbox_take(&s->in, need);
 
-	if (rest && !next) {
+	if (!frame) {
 		session_end(s);
 		return;
 	}
-	if (rest)
-		memcpy(next, frame + need, rest);
-	s->in = next;
-	s->in_len = s->in_size = rest;
 	session_request(s, hg_slice_of(frame + 4, need - 4));
 	free(frame);
-}
-
-/* Room grows with what has arrived, not with what a frame says. Returns as hg_stream_read(). */
-static int session_read(struct session *s)
-{
-	uint8_t *scratch = s->sync->scratch, *in = s->in;
-	int n = hg_stream_read(&s->stream, scratch, READ_SIZE);
-	size_t size = s->in_size;
-
-	if (n <= 0)
-		return n;
-	if (s->in_len + n > size) {
-		size = s->in_len ? 2 * (s->in_len + n) : (size_t)n;
-		in = realloc(in, size);
-		if (!in)
-			return -1;
-		s->in = in;
-		s->in_size = size;
-	}
-	memcpy(s->in + s->in_len, scratch, n);
-	s->in_len += n;
-	return n;
 }
 
 static void log_failure(const struct session *s)
@@ -414,9 +397,9 @@ static void session_go_on(struct session *s)
 	long need;
 	int n = 1;
 
-	while (!(need = hg_wire_frame_len(s->in, s->in_len)) ||
-	       (need > 0 && s->in_len < (size_t)need)) {
-		n = session_read(s);
+	while (!(need = hg_wire_frame_len(s->in.bytes, s->in.len)) ||
+	       (need > 0 && s->in.len < (size_t)need)) {
+		n = hg_inbox_read(&s->in, &s->stream, s->sync->scratch);
 		if (n <= 0)
 			break;
 	}
@@ -424,7 +407,7 @@ static void session_go_on(struct session *s)
 		log_failure(s);
 		session_end(s);
 	} else if (!n) {
-		state = s->in_len ? SESSION_READING : SESSION_IDLE;
+		state = s->in.len ? SESSION_READING : SESSION_IDLE;
 		if (s->state != state)
 			session_set(s, state);
 		session_flush(s, EV_READ);
@@ -473,12 +456,17 @@ static void session_arrive(void *arg)
 	session_settle(s);
 }
 
-/* The handshake is done. */
+/* The handshake is done. What came early is no replay, and a request as any other. */
 static void session_identify(struct session *s)
 {
 	struct hg_sync_shared *shared = s->sync->shared;
+	struct hg_slice *early = &s->stream.came_early;
 	struct hg_loop *home;
 
+	hg_early_cancel(s->early);
+	s->early = NULL;
+	s->in = (struct hg_inbox){ (uint8_t *)early->ptr, early->len, early->len };
+	*early = hg_slice_of(NULL, 0);
 	if (hg_identity_of(s->stream.ssl, &s->identity)) {
 		hg_warn("sync: certificate names no device: %s", session_peer(s));
 		session_end(s);
@@ -496,6 +484,32 @@ static void session_identify(struct session *s)
 		session_end(s);
 }
 
+/* In the handshake: the server's flight and, if the request came early and is idle, its answer. */
+static void on_early(void *ctx, const PGresult *res)
+{
+	const struct hg_exchange_grant none = { 0 };
+	struct session *s = ctx;
+	struct hg_sync *sync = s->sync;
+	uint32_t status;
+	long len = 0;
+
+	s->early = NULL;
+	if (res)
+		len = hg_exchange_response(res, 0, wait_ms(sync), &none, sync->out, &status);
+	s->told = len > 0 && !hg_stream_write_early(&s->stream, sync->out, len);
+	session_flush(s, EV_READ);
+}
+
+/* Its answer, or that there is none yet, leaves with the server's flight. False: flush that now. */
+static bool session_early(struct session *s)
+{
+	if (s->stream.came_early.len && !s->early_asked) {
+		s->early = hg_early_ask(s->sync->pg, &s->stream, &s->sync->room, on_early, s);
+		s->early_asked = s->early;
+	}
+	return s->early;
+}
+
 static void session_shake(struct session *s)
 {
 	struct hg_sync_shared *shared = s->sync->shared;
@@ -509,7 +523,7 @@ static void session_shake(struct session *s)
 		session_end(s);
 	} else if (rc) {
 		session_identify(s);
-	} else {
+	} else if (!session_early(s)) {
 		session_flush(s, EV_READ);
 	}
 }
@@ -567,7 +581,7 @@ static void on_begin(void *ctx, int fd, const struct hg_net_addr *peer,
 	s->state = SESSION_MOVING;
 	hg_stream_init(&s->stream, sync->base, fd, on_io, s);
 	session_set(s, SESSION_HANDSHAKE);
-	if (hg_stream_begin(&s->stream, sync->shared->tls))
+	if (hg_stream_begin(&s->stream, sync->shared->tls, sync->conf->sync.early))
 		session_end(s);
 	else
 		session_shake(s);
@@ -585,7 +599,7 @@ static void on_deadline(struct session *s)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct hg_sync *sync = arg;
-	uint64_t now = now_ms();
+	uint64_t now = hg_pace_now_ms();
 
 	for (int i = 0; i < SESSION_STATES; i++) {
 		struct session *s;

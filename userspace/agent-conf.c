@@ -77,6 +77,8 @@ const struct hg_conf_key hg_agent_conf_keys[] = {
 	{ STRING(mirror, properties, "", "OpenSSL property query by which algorithms are chosen") },
 	{ ENUM(mirror, clock, "tolerant", clock_modes,
 	       "whether dates of certificates are judged by this device's clock") },
+	{ BOOL(mirror, early, "no",
+	       "send an idle first request as TLS early data, with a pre-shared key") },
 	{ NUMBER(mirror, interval, DURATION, "15m", 100, WEEK_MS,
 		 "between sessions, unless the mirror hints otherwise") },
 	{ NUMBER(mirror, interval_min, DURATION, "10s", 50, WEEK_MS, "shortest interval") },

@@ -50,6 +50,7 @@ struct hg_agent_conf {
 		char *provider;	  /* OpenSSL's, for key; absent: as OpenSSL is configured */
 		char *properties; /* by which it chooses algorithms, see property(7) */
 		int clock;	  /* enum hg_clock_mode */
+		bool early;
 		uint64_t interval, interval_min, interval_max, interval_soon;
 		uint64_t changes_many;
 		uint64_t start_within;

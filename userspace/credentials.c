@@ -38,6 +38,7 @@ struct hg_credentials {
 	bool ticket_new; /* not in its file */
 	bool asked;	 /* in this session, for a key */
 	bool told;	 /* that a file cannot be written */
+	bool late;	 /* the mirror takes no early data */
 };
 
 static const char *dir_of(const struct hg_credentials *c)
@@ -263,9 +264,25 @@ static uint64_t mirror_now(const struct hg_credentials *c)
 	return c->mirror_ms ? c->mirror_ms + (hg_uptime_ms() - c->heard_ms) : hg_now_ms();
 }
 
+static bool wants_key(const struct hg_credentials *c)
+{
+	return !c->psk.identity_len || mirror_now(c) >= c->half_ms;
+}
+
+bool hg_credentials_early(struct hg_credentials *c, SSL *ssl)
+{
+	return c->agent->conf.mirror.early && c->offered.identity_len && !c->late &&
+	       !wants_key(c) && SSL_set_max_early_data(ssl, HG_PSK_EARLY_MAX);
+}
+
+void hg_credentials_late(struct hg_credentials *c)
+{
+	c->late = true;
+}
+
 uint32_t hg_credentials_flags(struct hg_credentials *c)
 {
-	if (c->asked || (c->psk.identity_len && mirror_now(c) < c->half_ms))
+	if (c->asked || !wants_key(c))
 		return 0;
 	c->asked = true;
 	return HG_REQUEST_KEY;
@@ -284,6 +301,7 @@ void hg_credentials_answer(struct hg_credentials *c, const struct hg_wire_respon
 	c->psk.identity_len = r->psk.identity.len;
 	memcpy(c->psk.key, r->psk.key.ptr, r->psk.key.len);
 	c->psk.not_after_ms = r->psk.not_after_ms;
+	c->late = false;
 	c->half_ms = r->psk.not_after_ms > r->time_ms
 			     ? r->time_ms + (r->psk.not_after_ms - r->time_ms) / 2
 			     : r->time_ms;

@@ -27,6 +27,14 @@ void hg_credentials_attach(struct hg_credentials *c, SSL_CTX *tls);
 
 /* Before a handshake: offer the key or the ticket, unless certificates are to be shown. */
 void hg_credentials_offer(struct hg_credentials *c, SSL *ssl, bool any);
+/*
+ * Then, before the handshake: may the first request be early data? So it may if the key is offered,
+ * the configuration allows it, no other key is wanted, and the mirror has not refused it since this
+ * key was given. If so, SSL_write_early_data() can be called.
+ */
+bool hg_credentials_early(struct hg_credentials *c, SSL *ssl);
+/* The mirror took no early data. */
+void hg_credentials_late(struct hg_credentials *c);
 /* After it: a key that the mirror passed over is forgotten. True if the key was used. */
 bool hg_credentials_used(struct hg_credentials *c, const SSL *ssl);
 /* A handshake failed by what the mirror said, or another certificate is in use from now on. */

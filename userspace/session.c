@@ -3,7 +3,8 @@
  * A session's states, one after the other; any of them may go to END:
  *   RESOLVE  -> CONNECT    addresses are known; tried one after the other
  *   CONNECT  -> HANDSHAKE  TCP is up
- *   HANDSHAKE-> ANSWER     TLS is up and the first request is on its way with the last flight
+ *   HANDSHAKE-> ANSWER     TLS is up and the first request is on its way with the last flight; or
+ *                          it went with the first flight, as early data, and was taken
  *   ANSWER   -> LINGER     the response is in the store; commands of it run
  *   ANSWER, LINGER -> ANSWER  there is more to say or to hear
  *   END      done() was scheduled; nothing else happens
@@ -52,6 +53,7 @@ struct hg_session {
 	struct event *connected, *ended, *deadline, *end_by;
 	struct bufferevent *bev;
 	bool heard; /* anything of TLS from the mirror */
+	bool early; /* the first request went as early data */
 	uint32_t round;
 	uint64_t goal; /* last change of ours when the session began; later ones may wait */
 	struct hg_session_message message;
@@ -232,6 +234,32 @@ static void lost(struct hg_session *s, int error)
 	}
 }
 
+/* The request is with the mirror. Its answer, if it is not here yet, needs our last flight. */
+static void sent_early(struct hg_session *s)
+{
+	char byte;
+	int fd = bufferevent_getfd(s->bev);
+
+	s->result.early = true;
+	s->round++;
+	enter(s, ANSWER, s->agent->conf.mirror.session_timeout);
+	if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+		cork(fd, 0);
+}
+
+static void connected(struct hg_session *s, SSL *ssl)
+{
+	s->result.resumed = SSL_session_reused(ssl);
+	s->result.by_key = hg_credentials_used(s->o.credentials, ssl);
+	if (s->early && SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED) {
+		sent_early(s);
+		return;
+	}
+	if (s->early)
+		hg_credentials_late(s->o.credentials);
+	send_request(s);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
 	struct hg_session *s = ctx;
@@ -239,15 +267,10 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 
 	if (s->state == END)
 		return;
-	if (what & BEV_EVENT_CONNECTED) {
-		SSL *ssl = bufferevent_openssl_get_ssl(bev);
-
-		s->result.resumed = SSL_session_reused(ssl);
-		s->result.by_key = hg_credentials_used(s->o.credentials, ssl);
-		send_request(s);
-	} else {
+	if (what & BEV_EVENT_CONNECTED)
+		connected(s, bufferevent_openssl_get_ssl(bev));
+	else
 		lost(s, error);
-	}
 }
 
 static enum hg_sync_failure refusal(uint32_t status)
@@ -327,7 +350,8 @@ static void finish(struct hg_session *s)
 	end(s, HG_SYNC_OK, "%zu sent, %zu received, %zu commands, %zu reports, %zu rounds%s",
 	    s->result.sent, s->result.received, s->result.commands, s->result.reports,
 	    s->result.rounds,
-	    s->result.by_key	? ", resumed by key"
+	    s->result.early	? ", resumed by key, early"
+	    : s->result.by_key	? ", resumed by key"
 	    : s->result.resumed ? ", resumed"
 				: "");
 }
@@ -459,6 +483,27 @@ static void send_request(struct hg_session *s)
 	bufferevent_write(s->bev, s->frame, len);
 }
 
+/*
+ * Only what says nothing new may be replayed, so nothing else goes early. The first flight leaves
+ * with it; the handshake goes on from the loop.
+ */
+static void send_early(struct hg_session *s, SSL *ssl)
+{
+	const struct hg_wire_request *r = &s->message.request;
+	size_t n;
+	long len;
+
+	if (!hg_credentials_early(s->o.credentials, ssl) ||
+	    hg_session_gather(s->agent, &s->message, s->result.number, s->round) || r->flags ||
+	    r->n_changes || r->n_reports || r->n_partials)
+		return;
+	len = hg_wire_put_request(r, s->frame, sizeof(s->frame));
+	s->early = len > 0 && SSL_write_early_data(ssl, s->frame, len, &n) && n == (size_t)len;
+	if (!s->early)
+		end(s, HG_SYNC_TLS, "%s: early data cannot be sent", s->peer);
+	ERR_clear_error();
+}
+
 static void start_tls(struct hg_session *s)
 {
 	const struct hg_agent_conf *conf = &s->agent->conf;
@@ -488,6 +533,7 @@ static void start_tls(struct hg_session *s)
 	bufferevent_setwatermark(s->bev, EV_READ, 0, HG_WIRE_MAX + 5);
 	bufferevent_enable(s->bev, EV_READ | EV_WRITE);
 	enter(s, HANDSHAKE, conf->mirror.connect_timeout);
+	send_early(s, ssl);
 }
 
 static void on_connected(evutil_socket_t fd, short what, void *ctx)

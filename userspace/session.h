@@ -26,6 +26,7 @@ struct hg_session_result {
 	size_t parts; /* of values that are larger than a message, either way */
 	bool resumed; /* TLS without a full handshake */
 	bool by_key;  /* the pre-shared key did it */
+	bool early;   /* the first request went as early data, and the mirror took it */
 	bool renewed; /* another certificate is in use from the next session on */
 };
 

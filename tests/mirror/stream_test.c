@@ -134,7 +134,7 @@ int main(void)
 	SSL_CTX_set_verify(client_ctx, SSL_VERIFY_NONE, NULL);
 	connect_both(fd);
 	hg_stream_init(&st, base, fd[0], on_io, NULL);
-	is_int(hg_stream_begin(&st, server_ctx), 0, "a stream begins");
+	is_int(hg_stream_begin(&st, server_ctx, false), 0, "a stream begins");
 	client = shake(&st, client_ctx, fd[1]);
 	check_updates(&st, client, fd[1]);
 	hg_stream_close(&st);

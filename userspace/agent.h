@@ -15,7 +15,7 @@ struct hg_agent {
 	struct event_base *base;
 	struct hg_agent_conf conf;
 	char uid[HG_UID_MAX + 1]; /* of the certificate; empty without one */
-	uint64_t started_ms;	  /* hg_now_ms() */
+	uint64_t started_ms;	  /* hg_uptime_ms() */
 
 	struct hg_resolver *resolver;
 	struct hg_model *model; /* NULL: none configured */

@@ -34,6 +34,8 @@ struct statement {
 	uint64_t counter, episode;
 	uint64_t queued_ms, next_ms, gap_ms;
 	uint64_t tries;
+	struct hg_alarm alarm; /* as it was signed; not of an enrolment */
+	bool old;	       /* signed with a certificate that is not in use any more */
 	size_t len;
 	uint8_t datagram[HG_ENROL_MAX];
 };
@@ -219,6 +221,21 @@ static void on_enrol_ack(struct hg_alarm_sender *s, const struct hg_ack *ack)
 	}
 }
 
+/* The collector does not know the key of st; one that is not in use any more is not enrolled. */
+static void introduce(struct hg_alarm_sender *s, struct statement *st)
+{
+	uint8_t datagram[HG_ALARM_MAX];
+	long n = st->old ? hg_alarm_sign(&st->alarm, s->cert, s->key, datagram, sizeof(datagram))
+			 : 0;
+
+	if (n > 0) {
+		memcpy(st->datagram, datagram, (size_t)n);
+		st->len = (size_t)n;
+		st->old = false;
+	}
+	enrol(s);
+}
+
 static void on_ack(struct hg_alarm_sender *s, const struct hg_ack *ack)
 {
 	struct statement *st;
@@ -237,7 +254,7 @@ static void on_ack(struct hg_alarm_sender *s, const struct hg_ack *ack)
 	else if (ack->code == HG_ACK_REJECTED)
 		answer(s, st, -EKEYREJECTED);
 	else if (ack->code == HG_ACK_ENROL)
-		enrol(s);
+		introduce(s, st);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
@@ -310,6 +327,7 @@ int hg_alarm_sender_send(struct hg_alarm_sender *s, const struct hg_alarm *alarm
 	memset(st, 0, offsetof(struct statement, datagram));
 	memcpy(st->datagram, datagram, (size_t)n);
 	st->len = (size_t)n;
+	st->alarm = a;
 	st->counter = a.counter;
 	st->episode = a.episode;
 	st->queued_ms = now;
@@ -397,6 +415,60 @@ close_fd:
 	return err;
 }
 
+/* Both or, with a message in err, neither. Returns 0 or -EINVAL. */
+static int load_identity(const char *cert_path, const char *key_path, X509 **cert, EVP_PKEY **key,
+			 char *err, size_t err_size)
+{
+	X509 *c = load_cert(cert_path, err, err_size);
+	EVP_PKEY *k = NULL;
+
+	if (!c || hg_tls_key_load(key_path, &k, err, err_size))
+		goto fail;
+	if (X509_check_private_key(c, k) != 1) {
+		snprintf(err, err_size, "%s: is not the key of %s", key_path, cert_path);
+		goto fail;
+	}
+	*cert = c;
+	*key = k;
+	return 0;
+fail:
+	ERR_clear_error();
+	EVP_PKEY_free(k);
+	X509_free(c);
+	return -EINVAL;
+}
+
+int hg_alarm_sender_identity(struct hg_alarm_sender *s, const char *cert, const char *key,
+			     char *err, size_t err_size)
+{
+	char uid[HG_UID_MAX + 1];
+	EVP_PKEY *new_key;
+	X509 *new_cert;
+	bool same;
+
+	if (load_identity(cert, key, &new_cert, &new_key, err, err_size))
+		return -EINVAL;
+	same = !X509_cmp(new_cert, s->cert);
+	if (same || hg_tls_cert_uid(new_cert, uid) || strcmp(uid, s->uid)) {
+		if (!same)
+			snprintf(err, err_size, "%s: is not a certificate of %s", cert, s->uid);
+		EVP_PKEY_free(new_key);
+		X509_free(new_cert);
+		return same ? 0 : -EINVAL;
+	}
+	X509_free(s->cert);
+	EVP_PKEY_free(s->key);
+	s->cert = new_cert;
+	s->key = new_key;
+	for (size_t i = 0; i < HG_ALARM_QUEUE_MAX; i++)
+		s->queue[i].old = true;
+	s->enrol.used = s->refused = s->status.enrolled = false;
+	s->enrol_ms = 0;
+	if (s->fd >= 0)
+		enrol(s);
+	return 0;
+}
+
 struct hg_alarm_sender *hg_alarm_sender_new(const struct hg_alarm_options *options, char *err,
 					    size_t err_size)
 {
@@ -413,15 +485,8 @@ struct hg_alarm_sender *hg_alarm_sender_new(const struct hg_alarm_options *optio
 	snprintf(s->model, sizeof(s->model), "%s", options->model);
 	snprintf(s->firmware, sizeof(s->firmware), "%s", options->firmware);
 	s->timer = evtimer_new(options->base, on_timer, s);
-	s->cert = load_cert(options->cert, err, err_size);
-	if (!s->cert)
+	if (load_identity(options->cert, options->key, &s->cert, &s->key, err, err_size))
 		goto fail;
-	if (hg_tls_key_load(options->key, &s->key, err, err_size))
-		goto fail;
-	if (X509_check_private_key(s->cert, s->key) != 1) {
-		snprintf(err, err_size, "%s: is not the key of %s", options->key, options->cert);
-		goto fail;
-	}
 	collector = load_cert(options->collector_cert, err, err_size);
 	if (!collector)
 		goto fail;

@@ -66,6 +66,14 @@ long hg_alarm_sender_silenced(struct hg_alarm_sender *s, unsigned int timeout_s,
 /* The number taken last, for a statement of any kind. */
 uint64_t hg_alarm_sender_newest(const struct hg_alarm_sender *s);
 
+/*
+ * Another certificate of this device, with its key, is in use from now on: it is enrolled. What
+ * waits stays as it was signed, unless the collector does not know the old one. The same as before
+ * is no change. Returns 0, or -EINVAL with a message in err: then the old one stays.
+ */
+int hg_alarm_sender_identity(struct hg_alarm_sender *s, const char *cert, const char *key,
+			     char *err, size_t err_size);
+
 struct hg_alarm_status {
 	bool connected; /* has an address */
 	bool enrolled;	/* the collector has answered an enrolment since start */

@@ -154,6 +154,12 @@ void hg_heartbeat_set_collector(struct hg_heartbeat *h, const struct sockaddr_st
 	on_timer(-1, 0, h);
 }
 
+void hg_heartbeat_sign_anew(struct hg_heartbeat *h)
+{
+	h->counter = 0;
+	on_timer(-1, 0, h);
+}
+
 json_t *hg_heartbeat_status(const struct hg_heartbeat *h)
 {
 	struct hg_guard_keeping k;

@@ -26,6 +26,9 @@ void hg_heartbeat_set_guard(struct hg_heartbeat *h, const struct hg_guard_ops *o
 /* Where the collector is, as the sender was told. */
 void hg_heartbeat_set_collector(struct hg_heartbeat *h, const struct sockaddr_storage *addr);
 
+/* The sender signs with another certificate: so is the alarm that lies with the guard. */
+void hg_heartbeat_sign_anew(struct hg_heartbeat *h);
+
 /* A new object: whether it is kept, and if not, why. */
 json_t *hg_heartbeat_status(const struct hg_heartbeat *h);
 

@@ -172,6 +172,8 @@ static void on_reload(evutil_socket_t sig, short what, void *ctx)
 		hg_error("agent: reload: %s; the old ones stay in use", err);
 	else
 		hg_info("agent: certificates read again");
+	if (a->watch)
+		hg_watch_identity(a->watch);
 }
 
 static int run(struct hg_agent *a, char *err, size_t err_size)

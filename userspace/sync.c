@@ -178,6 +178,8 @@ static void change_certificate(struct hg_sync *s)
 		hg_error("sync: %s; the old certificate stays in use", err);
 	else
 		hg_credentials_forget(s->credentials);
+	if (s->agent->watch)
+		hg_watch_identity(s->agent->watch);
 }
 
 static void on_done(void *ctx, const struct hg_session_result *r)

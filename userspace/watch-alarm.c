@@ -97,6 +97,19 @@ int hg_watch_start_sender(struct hg_watch *w, char *err, size_t err_size)
 	return w->sender ? 0 : -EINVAL;
 }
 
+void hg_watch_identity(struct hg_watch *w)
+{
+	const struct hg_agent_conf *c = &w->agent->conf;
+	char err[512] = "";
+
+	if (!w->sender)
+		return;
+	if (hg_alarm_sender_identity(w->sender, c->mirror.cert, c->mirror.key, err, sizeof(err)))
+		hg_error("alarm: %s; alarms are signed with the old certificate", err);
+	else if (w->heartbeat)
+		hg_heartbeat_sign_anew(w->heartbeat);
+}
+
 int hg_watch_start_heartbeat(struct hg_watch *w)
 {
 	w->heartbeat = hg_heartbeat_new(w->agent->base, w->sender,

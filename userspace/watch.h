@@ -33,6 +33,9 @@ void hg_watch_mirror(struct hg_watch *w, const struct sockaddr_storage *addrs, s
  */
 void hg_watch_gate(struct hg_watch *w, uint64_t ms);
 
+/* Certificate and key of the device were read anew or replaced: alarms are signed with them. */
+void hg_watch_identity(struct hg_watch *w);
+
 /* Sends a test alarm; *counter is its number. -ENOTCONN: no collector is configured. */
 int hg_watch_alarm_test(struct hg_watch *w, uint64_t *counter, char *err, size_t err_size);
 

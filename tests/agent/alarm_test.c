@@ -271,6 +271,90 @@ static void enrol_again(void)
 	   "what is rejected is not repeated");
 }
 
+/* What was signed by `key` and has this number came last. */
+static bool is_signed(uint64_t counter, EVP_PKEY *key)
+{
+	struct hg_alarm got;
+
+	for (int i = n_seen - 1; i >= 0; i--)
+		if (seen[i].kind == HG_DATAGRAM_ALARM && seen[i].counter == counter)
+			return !hg_alarm_open(hg_slice_of(seen[i].data, seen[i].len), key, &got) &&
+			       got.counter == counter;
+	return false;
+}
+
+static void enrolled_as(const struct seen *e, X509 *want)
+{
+	X509_STORE *trust = X509_STORE_new();
+	struct hg_alarm who = { 0 };
+	X509 *cert = NULL;
+
+	X509_STORE_add_cert(trust, ca.cert);
+	ok(e && !hg_enrol_open(hg_slice_of(e->data, e->len), trust, &who, &cert) &&
+		   !X509_cmp(cert, want),
+	   "and enrolled");
+	X509_free(cert);
+	X509_STORE_free(trust);
+}
+
+/* The device's certificate was renewed while alarms wait. */
+static void renewed(const char *cert, const char *key, const struct pki_cert *fresh)
+{
+	struct hg_alarm_status st;
+	struct seen *e, old;
+	uint64_t counter = 0;
+	char err[256] = "";
+
+	n_seen = 0;
+	ok(hg_alarm_sender_identity(sender, collector_path, key, err, sizeof(err)) && *err,
+	   "files that do not go together change nothing: %s", err);
+	ok(hg_alarm_sender_identity(sender, "/nonexistent", key, err, sizeof(err)),
+	   "nor one that is not there: %s", err);
+	is_int(hg_alarm_sender_identity(sender, cert_path, key_path, err, sizeof(err)), 0,
+	       "the same again");
+	hg_alarm_sender_test(sender, &counter);
+	loop(WAIT_MS, HG_DATAGRAM_ALARM, 1);
+	ok(!count(HG_DATAGRAM_ENROL, 0), "is no reason to enrol");
+	old = *last(HG_DATAGRAM_ALARM);
+	is_int(hg_alarm_sender_identity(sender, cert, key, err, sizeof(err)), 0,
+	       "a new certificate is taken");
+	loop(WAIT_MS, HG_DATAGRAM_ENROL, 1);
+	e = last(HG_DATAGRAM_ENROL);
+	enrolled_as(e, fresh->cert);
+	hg_alarm_sender_status(sender, &st);
+	ok(!st.enrolled, "which the collector is yet to answer");
+	reply(&old, "", old.counter, HG_ACK_ENROL, collector.key);
+	n_seen = 0;
+	if (e)
+		reply(e, "dev-1", e->counter, HG_ACK_STORED, collector.key);
+	loop(WAIT_MS, HG_DATAGRAM_ALARM, HG_ALARM_QUEUE_MAX);
+	ok(is_signed(old.counter, fresh->key),
+	   "what waits is signed with it if the collector does not know the old one");
+	counter = seen[0].counter != old.counter ? seen[0].counter : seen[1].counter;
+	ok(is_signed(counter, device.key), "else it stays as it was");
+	n_seen = 0;
+	hg_alarm_sender_test(sender, &counter);
+	loop(WAIT_MS, HG_DATAGRAM_ALARM, 1);
+	ok(is_signed(counter, fresh->key), "and so is what comes later");
+}
+
+static void renewal(void)
+{
+	struct pki_cert fresh =
+		pki_make(&ca, &(struct pki_request){ .cn = "dev-1",
+						     .san = "URI:urn:heliograph:device:dev-1",
+						     .eku = "clientAuth" });
+	char *cert = pki_write_cert(dir, "fresh", fresh.cert);
+	char *key = pki_write_key(dir, "fresh-key", fresh.key, 0600);
+
+	renewed(cert, key, &fresh);
+	unlink(cert);
+	unlink(key);
+	free(cert);
+	free(key);
+	pki_free(&fresh);
+}
+
 static void bad_files(void)
 {
 	struct hg_alarm_options o = { .base = base,
@@ -355,6 +439,7 @@ int main(void)
 		silenced();
 		queue();
 		enrol_again();
+		renewal();
 	}
 	hg_alarm_sender_free(sender);
 	event_free(ev);

@@ -4,7 +4,7 @@
 A certificate that nears its end is renewed over a session: asked for, signed, recorded, written, and used
 from the next session on. What a crash or a mirror may leave between two steps, and what a mirror does not sign.
 """
-import glob, os, subprocess, sys, time
+import glob, os, socket, subprocess, sys, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from agent import Agent, done, equal, ok, skip, wait_for
 from syncclient import BAD_MESSAGE, OK, Device
@@ -41,8 +41,8 @@ def old_cert(uid, ca=w.dir + "/ca/ca", begin="-60h", days=3, out=None):
     return d
 
 
-def agent(d):
-    return Agent(f"""
+def agent(d, more=""):
+    return Agent(more + f"""
         mirror.host = localhost
         mirror.port = {w.sync_port}
         mirror.ca = {w.dir}/ca/ca.crt
@@ -90,7 +90,14 @@ young.stop()
 # The whole way.
 d = old_cert("dev-1")
 before = read(d + "/device.crt"), read(d + "/device.key")
-a = agent(d)
+collector = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+collector.bind(("127.0.0.1", 0))
+collector.settimeout(30)
+a = agent(d, f"""
+        collector.host = 127.0.0.1
+        collector.port = {collector.getsockname()[1]}
+        collector.cert = {w.dir}/ca/ca.crt
+    """)
 text = start(a)
 ok("rounds" in text, "a device in the last sixth of its certificate's life", text)
 wait_for(lambda: "and is not renewed yet" in a.log(), "the warning")
@@ -101,6 +108,9 @@ wait_for(lambda: "a new certificate is in use" in a.log(), "the new certificate"
 pem = a.dir + "/state/device.pem"
 new = serial(pem)
 ok(os.stat(pem).st_mode & 0o777 == 0o600, "the new one is in a file closed to others")
+leaf = openssl("x509", "-in", pem, "-outform", "DER")
+wait_for(lambda: leaf in collector.recv(2048), "its enrolment")
+ok(True, "it is enrolled with the collector at once: alarms are signed with it")
 ok(not os.path.exists(a.dir + "/state/renewal.key"), "and nothing is left of the way there")
 ok(new in w.log(), "it is the one that the mirror logs")
 r = w.run("device", "show", "dev-1")

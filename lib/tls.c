@@ -400,6 +400,17 @@ static int verify_mirror(int good, X509_STORE_CTX *sc)
 }
 
 /*
+ * A session that may be resumed by several threads at once gets room for its words while one alone
+ * has it: then session_check() writes words, and never makes room for them. Its copies have it, too.
+ */
+static bool session_make_room(SSL_SESSION *session)
+{
+	pthread_once(&trust_once, trust_indices);
+	return SSL_SESSION_set_ex_data(session, session_until_index, NULL) &&
+	       SSL_SESSION_set_ex_data(session, session_number_index, NULL);
+}
+
+/*
  * Called in every handshake of a server, after resumption was decided (the name itself is not
  * used).
  */
@@ -409,7 +420,12 @@ static int recheck_peer(SSL *ssl, int *alert, void *arg)
 	X509 *leaf = session ? SSL_SESSION_get0_peer(session) : NULL;
 	int error;
 
-	if (!SSL_session_reused(ssl) || !leaf)
+	if (!SSL_session_reused(ssl)) {
+		*alert = SSL_AD_INTERNAL_ERROR;
+		return !session || session_make_room(session) ? SSL_TLSEXT_ERR_NOACK
+							      : SSL_TLSEXT_ERR_ALERT_FATAL;
+	}
+	if (!leaf)
 		return SSL_TLSEXT_ERR_NOACK;
 	error = session_check(SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), session, leaf,
 			      SSL_get_peer_cert_chain(ssl));

@@ -14,6 +14,7 @@
 #include <event2/event_struct.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include "../../userspace/interval.h"
 #include "cpu.h"
 #include "exchange.h"
 
@@ -22,9 +23,6 @@
 #define STARTS_OF_A_HERD 1024 /* who all come at once do not wait for each other's sessions */
 #define TICK_US 2000	      /* arrivals at a rate */
 
-/* Of failures, as section 9 of the protocol has them. */
-enum class { CONNECTION, BUSY, TLS, PROTOCOL, CLASSES };
-
 struct run;
 
 struct device {
@@ -32,7 +30,7 @@ struct device {
 	struct event retry;
 	struct run *run;
 	uint32_t index, tries;
-	uint8_t failures[CLASSES]; /* in a row, of each class */
+	struct hg_interval interval; /* the agent's own, for its backoff */
 	uint64_t wanted_us;
 };
 
@@ -61,13 +59,13 @@ static void sample_add(struct load_sample *s, uint64_t us)
 		s->us[s->n++] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-static uint32_t random_below(uint32_t bound)
+static uint64_t random_below(uint64_t bound)
 {
-	uint32_t v = 0;
+	uint64_t v = 0;
 
 	if (getrandom(&v, sizeof(v), 0) != sizeof(v))
-		v = 0x80000000u;
-	return (uint32_t)(((uint64_t)v * bound) >> 32);
+		v = 0;
+	return bound ? v % bound : 0;
 }
 
 static void pump_soon(struct run *run)
@@ -112,7 +110,7 @@ static void went_well(struct device *d, const struct load_outcome *o)
 	sample_add(&r->latency, now - d->wanted_us);
 	sample_add(&r->session, o->us);
 	d->tries = 0;
-	memset(d->failures, 0, sizeof(d->failures));
+	hg_interval_good(&d->interval, 0, 0);
 	if (++record_of(d)->done < d->run->plan->sessions)
 		queue_up(d, now);
 	else
@@ -126,46 +124,31 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	queue_up(d, d->wanted_us);
 }
 
-static enum class class_of(const struct load_outcome *o) {
-	switch (o->end){
-		case LOAD_CONNECT : case LOAD_LOCAL : return CONNECTION;
-		case LOAD_BUSY : case LOAD_UNAVAILABLE : return BUSY;
-		case LOAD_TURNED_AWAY : return o->silent ? BUSY : TLS;
-		case LOAD_TIMEOUT : return o->silent ? BUSY : PROTOCOL;
-		case LOAD_TLS : return TLS;
-		default : return PROTOCOL;
-	}
-}
-
-/*
- * Section 9 of the protocol: a random time between a tenth of a bound and the bound, which doubles
- * with failures of a class; the mirror's answer may have a time that is the least.
- */
-static uint32_t pause_ms(struct device *d, const struct load_outcome *o)
+/* Section 9 of the protocol; userspace/session.c has the same, at more places. */
+static enum hg_sync_failure class_of(const struct load_outcome *o)
 {
-	const struct load_plan *p = d->run->plan;
-	uint8_t *failures = &d->failures[class_of(o)];
-	uint64_t bound = p->backoff_ms;
-	uint32_t ms;
-
-	for (uint32_t i = 0; i < *failures && bound < p->backoff_max_ms; i++)
-		bound *= 2;
-	if (bound > p->backoff_max_ms)
-		bound = p->backoff_max_ms;
-	if (*failures < UINT8_MAX)
-		++*failures;
-	ms = (uint32_t)bound / 10;
-	ms += random_below((uint32_t)bound - ms);
-	if (o->interval_ms > ms && (o->end == LOAD_BUSY || o->end == LOAD_UNAVAILABLE))
-		ms = o->interval_ms + random_below(o->interval_ms);
-	return ms;
+	if (!o->connected)
+		return HG_SYNC_CONNECT;
+	switch (o->end) {
+	case LOAD_BUSY:
+	case LOAD_UNAVAILABLE:
+		return HG_SYNC_BUSY;
+	case LOAD_TURNED_AWAY:
+		return o->silent ? HG_SYNC_BUSY : HG_SYNC_TLS;
+	case LOAD_TIMEOUT:
+		return o->silent ? HG_SYNC_BUSY : HG_SYNC_PROTOCOL;
+	case LOAD_TLS:
+		return HG_SYNC_TLS;
+	default:
+		return HG_SYNC_PROTOCOL;
+	}
 }
 
 static void went_badly(struct device *d, const struct load_outcome *o)
 {
 	const struct load_plan *p = d->run->plan;
 	struct load_result *r = d->run->r;
-	uint32_t ms;
+	uint64_t ms;
 
 	if (!r->failed[o->end]++)
 		snprintf(r->text[o->end], sizeof(r->text[0]), "%s", o->text);
@@ -175,7 +158,7 @@ static void went_badly(struct device *d, const struct load_outcome *o)
 		return;
 	}
 	r->retries++;
-	ms = pause_ms(d, o);
+	ms = hg_interval_failed(&d->interval, class_of(o), o->interval_ms);
 	event_add(&d->retry, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
 }
 
@@ -331,7 +314,11 @@ static int choose(struct run *run)
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);
 			r->run = run->head->run;
 		}
-		*d = (struct device){ .run = run, .index = i };
+		*d = (struct device){ .run = run,
+				      .index = i,
+				      .interval = { .backoff_min = run->plan->backoff_ms,
+						    .backoff_max = run->plan->backoff_max_ms,
+						    .below = random_below } };
 		evtimer_assign(&d->retry, run->peer->base, on_retry, d);
 		run->n++;
 	}

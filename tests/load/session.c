@@ -129,6 +129,7 @@ __attribute__((format(printf, 3, 4))) static void end(struct session *s, enum lo
 	va_end(ap);
 	for (char *c = s->outcome.text; *c; c++) /* parts of it may be the peer's words */
 		*c = *c < ' ' || *c > '~' || *c == '"' || *c == '\\' ? '?' : *c;
+	s->outcome.connected = s->ssl;
 	s->outcome.silent = !s->ssl || !BIO_number_read(SSL_get_rbio(s->ssl));
 	s->outcome.us = load_now_us() - s->begun_us;
 	s->outcome.changes = s->exchange.changes;
@@ -403,7 +404,10 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	struct session *s = arg;
 
 	if (s->state != END && what & EV_TIMEOUT) {
-		end(s, LOAD_TIMEOUT, "after %llu s",
+		static const char *const names[] = { "connection", "handshake", "sending",
+						     "answer" };
+
+		end(s, LOAD_TIMEOUT, "%s: after %llu s", names[s->state],
 		    (unsigned long long)(load_now_us() - s->begun_us) / 1000000);
 		return;
 	}

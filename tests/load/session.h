@@ -60,6 +60,7 @@ struct load_outcome {
 	enum load_end end;
 	uint32_t rounds, changes, commands, interval_ms;
 	bool resumed, by_psk; /* by_psk: which is also resumed */
+	bool connected;	      /* by TCP */
 	bool silent;	      /* the mirror said nothing at all */
 	uint64_t us;	      /* from connect() to the end */
 	struct load_traffic traffic;

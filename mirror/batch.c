@@ -19,6 +19,7 @@
  * keeps the database busy meanwhile; more would only make all of them smaller.
  */
 #define BATCHES_MAX 2
+#define LINE 4	    /* batches of one on a connection; none waits for a lock */
 #define TICK_MS 100 /* how finely deadlines are kept */
 #define HELD_MS 10  /* applications hold rows for a statement or two */
 /*
@@ -205,34 +206,44 @@ static void ask_set_age(struct ask *a, uint64_t now)
 	hg_exchange_set_age(&a->params, age < INT32_MAX ? (uint32_t)age : INT32_MAX);
 }
 
+/* One that is alone in its batch is spared the arrays. */
+static int batch_query(struct hg_batcher *b, struct batch *batch)
+{
+	const char *values[HG_EXCHANGE_PARAMS];
+
+	if (batch->count == 1)
+		return hg_pg_query(b->pg, HG_EXCHANGE_ONE_SQL, HG_EXCHANGE_PARAMS,
+				   batch->asks[0]->params.values, on_batch, batch);
+	hg_exchange_arrays_begin(&b->arrays);
+	for (size_t i = 0; i < batch->count; i++)
+		hg_exchange_arrays_add(&b->arrays, &batch->asks[i]->params);
+	if (hg_exchange_arrays_end(&b->arrays, values))
+		return -ENOMEM;
+	return hg_pg_query(b->pg, HG_EXCHANGE_BATCH_SQL, HG_EXCHANGE_PARAMS, values, on_batch,
+			   batch);
+}
+
 /* Sends as many as wait and fit. False: not now. */
 static bool send_batch(struct hg_batcher *b)
 {
 	size_t count = b->n_waiting < b->o.batch ? b->n_waiting : b->o.batch;
 	struct batch *batch = malloc(sizeof(*batch) + count * sizeof(struct ask *));
-	const char *values[HG_EXCHANGE_PARAMS];
 	uint64_t now = now_ms();
 	size_t bytes = 0;
 	struct ask *a;
-	int rc = -ENOMEM;
 
 	if (!batch)
 		return false;
 	batch->batcher = b;
 	batch->count = 0;
-	hg_exchange_arrays_begin(&b->arrays);
 	TAILQ_FOREACH (a, &b->waiting, entry) {
 		ask_set_age(a, now);
-		hg_exchange_arrays_add(&b->arrays, &a->params);
 		batch->asks[batch->count++] = a;
 		bytes += a->bytes;
 		if (batch->count == count || bytes > BATCH_BYTES)
 			break;
 	}
-	if (!hg_exchange_arrays_end(&b->arrays, values))
-		rc = hg_pg_query(b->pg, HG_EXCHANGE_BATCH_SQL, HG_EXCHANGE_PARAMS, values, on_batch,
-				 batch);
-	if (rc) {
+	if (batch_query(b, batch)) {
 		free(batch);
 		return false;
 	}
@@ -267,12 +278,12 @@ static unsigned int alone_max(const struct hg_batcher *b)
 }
 
 /*
- * One by one, each waits for a commit of its own: as many at a time as there are connections. They
- * go as batches of one all the same, for the way of an idle device is much shorter there.
+ * One by one, each waits for a commit of its own. Behind the one that a connection works at others
+ * wait in its pipeline: neither side sleeps between two, and what is read or written goes together.
  */
 static unsigned int batches_max(const struct hg_batcher *b)
 {
-	return b->o.batch > 1 ? BATCHES_MAX : b->o.connections;
+	return b->o.batch > 1 ? BATCHES_MAX : LINE * b->o.connections;
 }
 
 static void on_kick(evutil_socket_t fd, short what, void *arg)

@@ -208,7 +208,7 @@ lock.run("BEGIN; SELECT FROM heliograph.device_sync WHERE device_id = 'good' FOR
 since = w.pg.sql("SELECT clock_timestamp()")
 good.connect()
 good.send_raw(good.frame(good.message()))
-wait_for(lambda: int(w.pg.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sync_batch%' AND "
+wait_for(lambda: int(w.pg.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM sync_one(%' AND "
                               f"query_start > '{since}' AND pid <> pg_backend_pid()")), "its request to be asked")
 older, good.sock = good.sock, None
 good.connect()

@@ -52,6 +52,13 @@ def change(seq, value=1):
     return json.dumps([{"seq": seq, "name": "counter", "time": 0, "value": value}])
 
 
+def one(r):
+    """The row of sync_one(), as batch() tells it."""
+    out = sql("SELECT status, flags, device_cursor, jsonb_array_length(changes), jsonb_array_length(commands) FROM sync_one("
+              + ", ".join(str(v) if isinstance(v, int) else f"'{v}'" for v in r.values()) + ")")
+    return tuple(int(x or 0) for x in out.split("|"))
+
+
 # The function by itself
 uids = [w.device(f"b{i}") for i in range(12)]
 got = batch([request(u, 1, changes=change(1)) for u in uids])
@@ -89,7 +96,20 @@ got = batch([request("b6", 4, mirror_epoch=known["b6"], mirror_cursor=1), reques
 equal((got, sql("SELECT state FROM command WHERE device_id = 'b7'")),
       ({"b6": (0, 0, 1, 0, 0), "b7": (0, 0, 1, 0, 0), "b0": (0, 2, 0, 0, 0)}, "received"),
       "cursors that moved are seen, and one that no mirror gave")
+
+# The same one by one
+over = {"b0": {"mirror_epoch": epochs()["b0"], "mirror_cursor": 9}, "b6": {"mirror_cursor": 0}, "b7": {"command_cursor": 1},
+        "b8": {"changes": change(3)}, "b9": {"flags": 2}, "b10": {"flags": 4}, "b11": {"session": 2, "round": 2}}
+got = {u: one(request(u, 9, mirror_epoch=known[u]) | over.get(u, {})) for u in uids if u != "b4"}
+equal(got, {"b0": (0, 0, 0, 0, 0), "b1": (4, 0, 0, 0, 0), "b2": (5, 0, 0, 0, 0), "b3": (-1, 0, 0, 0, 0), "b5": (5, 0, 0, 0, 0),
+            "b6": (0, 0, 1, 1, 0), "b7": (0, 0, 1, 0, 0), "b8": (0, 0, 3, 0, 0), "b9": (0, 0, 1, 0, 0),
+            "b10": (0, 0, 1, 0, 0), "b11": (0, 0, 1, 0, 0)}, "a batch of one: the same, and what is held is left")
+equal(one(request("nobody", 1))[0], 4, "and the unknown")
+equal(one(request("b11", 2, mirror_epoch=known["b11"]))[0], 5, "a request twice is a clone")
+equal(sql("SELECT device_id, session, round, session_at < last_seen, mirror_cursor, command_cursor FROM device_sync "
+          "WHERE device_id IN ('b3', 'b7', 'b9') ORDER BY 1"), "b3|2|0|f|0|0\nb7|9|0|f|0|1\nb9|9|0|f|0|0", "and their rows say so")
 holder.run("ROLLBACK")
+equal(one(request("b3", 9, mirror_epoch=known["b3"]))[0], 0, "let go, it is taken")
 
 # Through the mirror: all at once, some of them bad
 many = [Device(w, w.device(f"m{i}")) for i in range(40)]
@@ -101,7 +121,7 @@ w.serve()
 answers = {}
 
 
-def one(d):
+def sync_of(d):
     try:
         answers[d.uid] = d.sync().status
     except (Closed, OSError) as e:
@@ -109,7 +129,7 @@ def one(d):
 
 
 def together(devices):
-    threads = [threading.Thread(target=one, args=(d,)) for d in devices]
+    threads = [threading.Thread(target=sync_of, args=(d,)) for d in devices]
     for t in threads:
         t.start()
     for t in threads:
@@ -124,7 +144,7 @@ for d in many[4:9]:
     d.set("counter", 8)
 holder.run("BEGIN; SELECT FROM device_sync WHERE device_id = 'm5' FOR UPDATE")
 late = many[5]
-waits = threading.Thread(target=one, args=(late,))
+waits = threading.Thread(target=sync_of, args=(late,))
 answers.clear()
 waits.start()
 equal(together([d for d in many if d not in (late, many[1])]), {"m2": BAD_MESSAGE, "m3": BAD_MESSAGE},
@@ -165,7 +185,7 @@ holder = w.pg.session()
 holder.run("SET search_path = heliograph")
 holder.run("BEGIN; SELECT FROM device_sync WHERE device_id = 'm5' FOR UPDATE")
 answers.clear()
-waits = threading.Thread(target=one, args=(late,))
+waits = threading.Thread(target=sync_of, args=(late,))
 waits.start()
 equal(together([d for d in many if d is not late]), {"m1": UNKNOWN_DEVICE, "m2": BAD_MESSAGE, "m3": BAD_MESSAGE}, "batch = 1: the same answers")
 holder.run("COMMIT")

@@ -1,6 +1,81 @@
 -- SPDX-License-Identifier: MIT
 -- Group commit: the requests of many devices in one transaction.
 
+-- The way of a device that has nothing to say (p_quiet) and nothing to hear, which most are, in three statements by
+-- keys. A status says how it went: 0, it is answered; -1, somebody holds the device's row, and nobody waits here; none,
+-- the row is locked, or there is none, and the request is one for sync().
+CREATE FUNCTION sync_idle(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
+			  p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint, p_quiet boolean)
+RETURNS sync_reply
+LANGUAGE plpgsql AS $$
+DECLARE
+	s device_sync;
+	hint integer;
+	reply sync_reply;
+BEGIN
+	SELECT * INTO s FROM device_sync WHERE device_id = p_device FOR UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		reply.status := (SELECT -1 FROM device_sync WHERE device_id = p_device);
+		RETURN reply;
+	ELSIF (p_quiet
+		-- what sync_admit() lets in, of a session that there was
+		AND s.device_epoch = p_epoch AND s.session > 0
+		AND (p_session > s.session OR (p_session = s.session AND p_round > s.round))
+		-- what sync_begin() and all that takes leave as it is
+		AND s.mirror_epoch = p_mirror_epoch AND NOT s.unconfirmed AND NOT s.partials AND p_flags & ~2 = 0
+		AND p_mirror_cursor <= s.mirror_seq AND p_command_cursor = s.command_cursor
+		AND p_command_cursor <= s.command_seq) IS NOT TRUE THEN
+		RETURN reply;
+	END IF;
+	-- and nothing to give
+	IF p_mirror_cursor < s.mirror_seq THEN
+		IF EXISTS (SELECT FROM property p WHERE p.device_id = p_device AND p.owner = 'mirror'
+			   AND p.seq > p_mirror_cursor) THEN
+			RETURN reply;
+		END IF;
+	END IF;
+	IF p_command_cursor < s.command_seq THEN
+		IF EXISTS (SELECT FROM command c WHERE c.device_id = p_device AND c.seq > p_command_cursor
+			   AND c.state IN ('queued', 'leased')) THEN
+			RETURN reply;
+		END IF;
+	END IF;
+	SELECT m.interval_ms INTO hint FROM device d JOIN model m USING (model)
+	WHERE d.device_id = p_device AND d.state = 'active';
+	IF NOT FOUND THEN
+		RETURN reply;
+	END IF;
+	IF p_session > s.session THEN
+		s.session_at := clock_timestamp();
+	END IF;
+	UPDATE device_sync SET session = p_session, round = p_round, session_at = s.session_at,
+		mirror_cursor = p_mirror_cursor, last_seen = now()
+	WHERE device_id = p_device;
+	RETURN (0, NULL, s.mirror_epoch, 0, s.device_cursor, (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+		hint, '[]'::jsonb, '[]'::jsonb, NULL)::sync_reply;
+END $$;
+
+-- One request as a batch of its own: as sync(), but an idle one goes the short way, and a row that somebody holds
+-- is left to him: status -1.
+CREATE FUNCTION sync_one(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
+			 p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
+			 p_changes jsonb, p_reports jsonb, p_age_ms integer)
+RETURNS sync_reply
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+	reply sync_reply;
+BEGIN
+	reply := sync_idle(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch, p_mirror_cursor,
+			   p_command_cursor, p_changes = '[]' AND p_reports = '[]');
+	IF reply.status IS NULL THEN
+		reply := sync(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch, p_mirror_cursor,
+			      p_command_cursor, p_changes, p_reports, p_age_ms);
+	END IF;
+	RETURN reply;
+END $$;
+
 -- Requests of distinct devices, each as for sync(), in arrays of one length; n is a request's place there, from 1.
 -- Most devices have nothing to say and nothing to hear: these are answered by one UPDATE. The others are asked one
 -- by one in a subtransaction; if one of them fails, in at most 32 more, so that it takes few with it and 64, as many

@@ -238,17 +238,30 @@ static void on_collector(void *ctx, const char *error, const struct sockaddr_sto
 	update_peers(w, false);
 }
 
+/*
+ * What is kept out between sessions, as the guard has it: one that is locked stays as it was made,
+ * whatever the configuration says.
+ */
+static enum hg_gate gate_of(struct hg_watch *w)
+{
+	struct hg_guard_config c;
+
+	if (!w->guard || w->host->get_config(w->guard, &c) || !(c.flags & HG_GUARD_GATE))
+		return HG_GATE_NO;
+	return c.flags & HG_GUARD_GATE_SERVICES ? HG_GATE_SERVICES : HG_GATE_STRICT;
+}
+
 static void find_collector(struct hg_watch *w)
 {
 	const struct hg_agent_conf *c = &w->agent->conf;
 
 	if (!w->sender || w->lookup)
 		return;
-	if (c->guard.gate == HG_GATE_STRICT && w->guard && hg_uptime_ms() >= w->open_until_ms)
-		return; /* no name server's answer would come in; the next session is soon enough */
 	if (w->collector_known_ms &&
 	    hg_uptime_ms() - w->collector_known_ms < COLLECTOR_KNOWN_S * 1000)
 		return;
+	if (hg_uptime_ms() >= w->open_until_ms && gate_of(w) == HG_GATE_STRICT)
+		return; /* no name server's answer would come in; the next session is soon enough */
 	w->lookup = hg_lookup_new(w->agent->resolver, c->collector.host, c->collector.port,
 				  on_collector, w);
 }
@@ -485,7 +498,7 @@ void hg_watch_gate(struct hg_watch *w, uint64_t ms)
 	uint64_t s = (ms + 999) / 1000 + 1; /* it counts whole seconds, and one has begun */
 	int ret;
 
-	if (!w->guard || !w->agent->conf.guard.gate)
+	if (gate_of(w) == HG_GATE_NO)
 		return;
 	ret = w->host->gate(w->guard, s < HG_HEARTBEAT_MAX ? s : HG_HEARTBEAT_MAX);
 	if (ret)

@@ -29,7 +29,7 @@ void hg_watch_mirror(struct hg_watch *w, const struct sockaddr_storage *addrs, s
 
 /*
  * Opens the gate for so many ms; whatever is left of an earlier call ends with it. Nothing is done
- * if there is no guard, or its configuration has no gate.
+ * if there is no guard, or it has no gate.
  */
 void hg_watch_gate(struct hg_watch *w, uint64_t ms);
 

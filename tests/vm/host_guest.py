@@ -473,6 +473,21 @@ def locked(tap, w):
     tap.equal(guard("status", check=False).returncode, EXIT_UNAVAILABLE, "off with its seal")
 
 
+def locked_gate(tap, w):
+    """Whether there is a gate is told by the guard: a configuration cannot change one that is locked."""
+    w.guard("auto", host="module", gate="services").on()("lock", "--key", KEY)
+    guard = agent_conf(w)
+    with open(guard.conf, "a", encoding="ascii") as f:
+        f.write(f"[mirror]\nhost = {NET4}\nca = /t/pki/collector.crt\n")
+    tap.equal(guard.status()["gate"], "shut", "a locked guard with a gate, and a configuration without")
+    agent = start_agent(w, guard)
+    tap.ok(wait_for(lambda: guard.status()["gate"] == "open", 30, STEP), "a session opens it",
+           guard.status(), log_of(w))
+    agent.terminate()
+    agent.wait(timeout=30)
+    guard("off", "--seal", seal("off"))
+
+
 def agent_without_module(tap, w):
     """Somebody takes the module away under a running agent, and brings it back."""
     guard = agent_conf(w)
@@ -496,7 +511,7 @@ def agent_without_module(tap, w):
 def main():
     tap = Tap()
     w = World()
-    for part in (choice, commands, several, changed_meanwhile, refusals, scored, gated, slow_reader, unloaded, heartbeat, locked,
+    for part in (choice, commands, several, changed_meanwhile, refusals, scored, gated, slow_reader, unloaded, heartbeat, locked, locked_gate,
                  agent_without_module):
         if sys.argv[1:] and part.__name__ not in sys.argv[1:]:
             continue

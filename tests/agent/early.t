@@ -36,19 +36,19 @@ class Relay:
                     turns[-1][1] += data
                 else:
                     turns.append([ours, data])
-                if ours and len(turns) == 1 and self.held:
-                    self.held[0].put(data)
-                    self.held[1].get()
+                if self.held and ours and len(turns) == self.held[0]:
+                    self.held[1].put(data)
+                    self.held[2].get()
                 if not (self.cut and ours and len(turns) > 1):
                     b.sendall(data)
             b.shutdown(socket.SHUT_WR)
         except OSError:
             pass
 
-    def hold(self):
-        """The next first flight waits until the second queue has something; the first gets it."""
-        self.held = queue.Queue(), queue.Queue()
-        return self.held
+    def hold(self, turn=1):
+        """This turn of the next session, a device's, waits until the second queue has something; the first gets it."""
+        self.held = turn, queue.Queue(), queue.Queue()
+        return self.held[1:]
 
 
 def records(data):
@@ -186,6 +186,24 @@ text = sync()
 ok("1 received" in text and text.endswith("2 rounds, resumed by key, early"), "what there is to hear comes after the handshake", text)
 equal((agent.get("setpoint"), session()), (21, before + 1), "and is taken, in one session")
 
+# Something to hear that comes between the answer and the device's last flight.
+took, let = relay.hold(3)
+in_background = background()
+took.get(timeout=20)
+w.http("PUT", f"/things/{uid}/properties/setpoint", 22, token)
+w.http("POST", f"/things/{uid}/actions/restart", None, token)
+before = session()
+relay.held = None
+let.put(1)
+text = in_background.get(timeout=20)
+ok("0 received, 0 commands" in text and text.endswith("early"), "what comes behind an early answer is not part of it", text)
+recorded(before + 1)
+text = sync()
+ok("1 received, 1 commands" in text, "it is told in the next session", text)
+equal(agent.get("setpoint"), 22, "and taken")
+equal(w.pg.sql("SELECT state, leases FROM heliograph.command"), "failed|2", "the command was leased twice and run once: there is no handler")
+w.pg.sql("DELETE FROM heliograph.command")
+
 # Copies while a session of the device is open.
 agent.handler("blink", f"#!/bin/sh\nwhile ! [ -e {w.dir}/go ]; do sleep 0.05; done\n")
 w.http("POST", f"/things/{uid}/actions/blink", {"times": 1}, token)
@@ -233,6 +251,18 @@ ok("quarantined" in status()["last_text"], "and then the other, which is found o
 w.run("device", "release", uid)
 ok("rounds" in sync(), "until it is released", status()["last_text"])
 ok(sync().endswith("early"), "and then early again", status()["last_text"])
+
+# A key of the previous secret is to be replaced, which takes the whole handshake.
+w.run("psk-key", w.dir + "/new.key")
+w.stop()
+with open(w.conf) as f:
+    text = f.read()
+with open(w.conf, "w") as f:
+    f.write(text.replace("ca/psk.key", "new.key\npsk_key_previous = " + w.dir + "/ca/psk.key"))
+w.serve()
+text = sync()
+ok(text.endswith("1 rounds, resumed by key"), "a key of the previous secret is taken, but nothing early", text)
+ok(sync().endswith("early"), "with the next key it is again", status()["last_text"])
 
 # A mirror that takes none.
 w.stop()

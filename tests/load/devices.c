@@ -21,7 +21,7 @@
 #define CHANGES 10 /* before a session of mode changes */
 
 /* What a device shows to be known again. */
-enum with { TICKET, PSK, CERTIFICATE, WITH_KINDS };
+enum with { TICKET, PSK, CERTIFICATE, EARLY, WITH_KINDS };
 
 struct options {
 	const char *state, *mirror, *name;
@@ -67,7 +67,7 @@ static const struct hg_opt opts[] = {
 	  " full: idle without tickets (default idle)" },
 	{ 0, "with", "WHAT",
 	  "ticket, psk or certificate: how sessions are resumed, or not; with psk first contacts"
-	  " ask for a key (default ticket)" },
+	  " ask for a key; early: psk, and idle requests are early data (default ticket)" },
 	{ 0, "changes", "N",
 	  "made before each session, at most --properties (default 10 in mode changes, else 0)" },
 	{ 0, "rounds", "N", "of a session at least, 256 at most (default: as many as it needs)" },
@@ -162,7 +162,7 @@ static int set_mode(enum load_mode *mode, const char *text)
 
 static int set_with(enum with *with, const char *text)
 {
-	static const char *const names[] = { "ticket", "psk", "certificate" };
+	static const char *const names[] = { "ticket", "psk", "certificate", "early" };
 
 	for (int i = 0; i < WITH_KINDS; i++) {
 		if (!strcmp(text, names[i])) {
@@ -315,6 +315,7 @@ static int run(struct options *o, struct load_state *s)
 				  .name = o->name,
 				  .full = o->plan.mode == LOAD_FULL || o->plan.mode == LOAD_FIRST ||
 					  o->with == CERTIFICATE,
+				  .early = o->with == EARLY,
 				  .connect_timeout_s = o->connect_timeout_s,
 				  .timeout_s = o->timeout_s };
 	struct load_result r = { 0 };
@@ -323,7 +324,7 @@ static int run(struct options *o, struct load_state *s)
 
 	s->text = o->text;
 	s->rounds = o->rounds;
-	s->want_psk = o->with == PSK;
+	s->want_psk = o->with == PSK || o->with == EARLY;
 	if (!rc && o->plan.changes > s->head->properties)
 		rc = complain(HG_EXIT_USAGE, "--changes", "more than the devices have properties");
 	if (!rc && load_run(&peer, &o->plan, &r, err, sizeof(err)))

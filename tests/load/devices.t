@@ -161,6 +161,19 @@ rc, out, err = run("--with", "psk", "--tries", 1000, "--connections", 8)
 ok(rc == 0 and out["by_psk"] == N, "and hands out others, in the same session", err)
 same_on_both_sides("keys")
 
+# Early data: refused, and sent again; taken.
+for taken in (0, N):
+    rc, out, err = run("--with", "early", "--tries", 1000, "--connections", 8, "--sessions", 3)
+    ok(rc == 0 and (out["by_psk"], out["early"]) == (3 * N, 3 * taken), f"early data: {taken}", err)
+    rc, out, err = run("--with", "early", "--tries", 1000, "--connections", 8, "--mode", "changes")
+    ok(rc == 0 and (out["early"], out["changes"]) == (0, N * K), "changes are none", err)
+    same_on_both_sides("early data")
+    if not taken:
+        w.stop()
+        with open(w.conf, "a") as f:
+            f.write("[sync]\nearly = yes\n")
+        w.serve()
+
 # Values of a size of one's choice, by a model of its own; first contact with changes.
 w.model(json.loads(subprocess.run([PROGRAM, "--print-model", "--model", "text", "--text", "100"], capture_output=True, text=True,
                                   check=True).stdout))

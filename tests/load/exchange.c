@@ -76,6 +76,13 @@ static size_t put_changes(const struct load_exchange *x)
 	return n;
 }
 
+bool load_exchange_is_idle(const struct load_exchange *x)
+{
+	const struct load_record *r = x->record;
+
+	return r->known && r->psk.identity_len && !r->n_journal && load_record_level(r);
+}
+
 long load_exchange_request(struct load_exchange *x, void *buf, size_t size)
 {
 	struct load_record *r = x->record;

@@ -26,6 +26,9 @@ enum load_answer { LOAD_ANSWER_MORE, LOAD_ANSWER_LEVEL, LOAD_ANSWER_STATUS, LOAD
 /* Takes the next session number. */
 void load_exchange_begin(struct load_exchange *x, const struct load_state *s, uint32_t device);
 
+/* True if the first request says nothing new: it may be early data. */
+bool load_exchange_is_idle(const struct load_exchange *x);
+
 /* The next request. Returns the frame's length or -errno. */
 long load_exchange_request(struct load_exchange *x, void *buf, size_t size);
 

@@ -108,9 +108,12 @@ void load_result_json(struct load_result *r, const struct load_peer *peer, FILE 
 		"\"devices\": %u, \"took_part\": %u, \"level\": %u, \"gave_up\": %u,"
 		" \"unfinished\": %u, ",
 		r->devices, r->took_part, r->level, r->gave_up, r->unfinished);
-	fprintf(to, "\"ok\": %llu, \"resumed\": %llu, \"by_psk\": %llu, \"retries\": %llu, ",
+	fprintf(to,
+		"\"ok\": %llu, \"resumed\": %llu, \"by_psk\": %llu, \"early\": %llu,"
+		" \"retries\": %llu, ",
 		(unsigned long long)r->ok, (unsigned long long)r->resumed,
-		(unsigned long long)r->by_psk, (unsigned long long)r->retries);
+		(unsigned long long)r->by_psk, (unsigned long long)r->early,
+		(unsigned long long)r->retries);
 	json_failed(r, to);
 	fprintf(to, "\"rounds\": %llu, \"changes\": %llu, \"commands\": %llu, ",
 		(unsigned long long)r->rounds, (unsigned long long)r->changes,

@@ -102,6 +102,7 @@ static void went_well(struct device *d, const struct load_outcome *o)
 	r->ok++;
 	r->resumed += o->resumed;
 	r->by_psk += o->by_psk;
+	r->early += o->early;
 	r->rounds += o->rounds;
 	r->traffic.bytes_out += o->traffic.bytes_out;
 	r->traffic.bytes_in += o->traffic.bytes_in;

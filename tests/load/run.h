@@ -39,7 +39,7 @@ struct load_sample {
 struct load_result {
 	const struct load_plan *plan;
 	uint32_t devices, took_part, level; /* all; in this run; of those, level at its end */
-	uint64_t ok, resumed, by_psk, rounds, changes, commands, retries;
+	uint64_t ok, resumed, by_psk, early, rounds, changes, commands, retries;
 	uint64_t failed[LOAD_ENDS];
 	uint32_t gave_up, unfinished, peak;
 	char text[LOAD_ENDS][96]; /* the first of each kind */

@@ -40,7 +40,7 @@ struct session {
 	void *ctx;
 	struct load_exchange exchange;
 	struct load_outcome outcome;
-	bool offered_psk;
+	bool offered_psk, early; /* early: the request went with the first flight */
 	uint64_t begun_us, until_us;
 	uint8_t *kept; /* of a frame: what is still to be written, or what has arrived */
 	size_t n_kept;
@@ -347,6 +347,15 @@ static void shake_hands(struct session *s)
 	if (s->offered_psk && !s->outcome.by_psk)
 		load_record_psk(s->record, NULL); /* passed over: another is asked for */
 	limit(s, s->peer->timeout_s);
+	s->outcome.early = s->early && SSL_get_early_data_status(s->ssl) == SSL_EARLY_DATA_ACCEPTED;
+	if (s->outcome.early) {
+		s->state = ANSWER;
+		read_answer(s); /* it has come with the mirror's flight, or it waits for ours */
+		if (s->state == ANSWER)
+			cork(s->fd, 0);
+		return;
+	}
+	s->exchange.round = 0;
 	send_request(s);
 }
 
@@ -368,6 +377,17 @@ static void offer(struct session *s)
 	SSL_SESSION_free(ticket);
 }
 
+static void send_early(struct session *s)
+{
+	long len = load_exchange_request(&s->exchange, frame, sizeof(frame));
+	size_t n;
+
+	SSL_set_max_early_data(s->ssl, HG_PSK_EARLY_MAX);
+	s->early = len > 0 && SSL_write_early_data(s->ssl, frame, len, &n) && n == (size_t)len;
+	if (!s->early)
+		end(s, LOAD_LOCAL, "cannot send early data");
+}
+
 static void start_tls(struct session *s)
 {
 	int one = 1;
@@ -384,6 +404,8 @@ static void start_tls(struct session *s)
 		offer(s);
 	s->state = HANDSHAKE;
 	limit(s, s->peer->connect_timeout_s);
+	if (s->peer->early && s->offered_psk && load_exchange_is_idle(&s->exchange))
+		send_early(s);
 	shake_hands(s);
 }
 

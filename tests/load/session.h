@@ -48,6 +48,7 @@ struct load_peer {
 	const char *name; /* that the mirror's certificate must have */
 	bool spread;	  /* each device has an address of its own, 127.16.0.0 and on */
 	bool full;	  /* neither tickets nor keys are offered */
+	bool early;	  /* idle requests go as early data, where a key is offered */
 	uint32_t connect_timeout_s, timeout_s; /* of each of connection and handshake; of all */
 	LIST_HEAD(session_list, session) sessions;
 };
@@ -61,6 +62,7 @@ struct load_outcome {
 	uint32_t rounds, changes, commands, interval_ms;
 	bool resumed, by_psk; /* by_psk: which is also resumed */
 	bool connected;	      /* by TCP */
+	bool early;	      /* the request went as early data, and was taken */
 	bool silent;	      /* the mirror said nothing at all */
 	uint64_t us;	      /* from connect() to the end */
 	struct load_traffic traffic;

@@ -13,3 +13,5 @@ test-srcs-tests/mirror/pace_test := mirror/pace.c mirror/net.c
 test-libs-tests/mirror/pace_test := $(ssl-libs)
 test-srcs-tests/mirror/stream_test := mirror/stream.c tests/lib/pki.c
 test-libs-tests/mirror/stream_test := $(ssl-libs) -levent_core
+# A device that sends what it is told to as early data.
+$(eval $(call program,tests/mirror/earlyclient,tests/mirror/earlyclient.c,$(ssl-libs)))

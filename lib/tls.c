@@ -401,7 +401,7 @@ static int verify_mirror(int good, X509_STORE_CTX *sc)
 
 /*
  * A session that may be resumed by several threads at once gets room for its words while one alone
- * has it: then session_check() writes words, and never makes room for them. Its copies have it, too.
+ * has it: then session_check() writes words, and makes no room. Its copies have it, too.
  */
 static bool session_make_room(SSL_SESSION *session)
 {

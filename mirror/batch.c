@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include "dbclock.h"
 
 /*
  * While one batch executes or waits for its commit to be durable, the next fills. A second one
@@ -59,6 +60,7 @@ struct hg_batcher {
 	size_t n_waiting, n_busy, large, bytes;
 	unsigned int n_batches, n_alone; /* under way */
 	struct hg_exchange_arrays arrays;
+	struct hg_dbclock clock;
 };
 
 static uint64_t ms_of(const struct timespec *ts)
@@ -141,6 +143,16 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	event_active(b->kick, 0, 0);
 }
 
+/* The last row was made last. */
+static void hear_clock(struct hg_batcher *b, const PGresult *res)
+{
+	int n = PQntuples(res);
+	uint64_t ms = n ? hg_exchange_time(res, n - 1) : 0;
+
+	if (ms)
+		hg_dbclock_heard(&b->clock, now_ms(), ms);
+}
+
 static void on_alone(void *ctx, const PGresult *res, const char *error)
 {
 	struct ask *a = ctx;
@@ -148,10 +160,12 @@ static void on_alone(void *ctx, const PGresult *res, const char *error)
 
 	a->batcher->n_alone--;
 	event_active(a->batcher->kick, 0, 0);
-	if (error)
+	if (error) {
 		ask_fail(a, res, error, is_data_error(res));
-	else
-		ask_end(a, &answer);
+		return;
+	}
+	hear_clock(a->batcher, res);
+	ask_end(a, &answer);
 }
 
 /* The row of each ask by its number, which is the last column; -1 where there is none. */
@@ -177,8 +191,10 @@ static void on_batch(void *ctx, const PGresult *res, const char *error)
 
 	batch->batcher->n_batches--;
 	event_active(batch->batcher->kick, 0, 0);
-	if (!error)
+	if (!error) {
+		hear_clock(batch->batcher, res);
 		find_rows(res, batch, rows);
+	}
 	for (size_t i = 0; i < batch->count; i++) {
 		struct ask *a = batch->asks[i];
 		struct hg_answer answer = { .res = res, .row = error ? 0 : rows[i] };
@@ -198,12 +214,11 @@ static void on_batch(void *ctx, const PGresult *res, const char *error)
 	free(batch);
 }
 
-/* Its age counts until here: what it waited for its turn must not make it look younger. */
-static void ask_set_age(struct ask *a, uint64_t now)
+/* A time and no age: whatever waits, here or on the way, must not make it look younger. */
+static void ask_date(struct ask *a)
 {
-	uint64_t age = now - ms_of(&a->accepted);
-
-	hg_exchange_set_age(&a->params, age < INT32_MAX ? (uint32_t)age : INT32_MAX);
+	hg_exchange_set_accepted(&a->params,
+				 hg_dbclock_of(&a->batcher->clock, ms_of(&a->accepted)));
 }
 
 /* One that is alone in its batch is spared the arrays. */
@@ -228,7 +243,6 @@ static bool send_batch(struct hg_batcher *b)
 {
 	size_t count = b->n_waiting < b->o.batch ? b->n_waiting : b->o.batch;
 	struct batch *batch = malloc(sizeof(*batch) + count * sizeof(struct ask *));
-	uint64_t now = now_ms();
 	size_t bytes = 0;
 	struct ask *a;
 
@@ -237,7 +251,7 @@ static bool send_batch(struct hg_batcher *b)
 	batch->batcher = b;
 	batch->count = 0;
 	TAILQ_FOREACH (a, &b->waiting, entry) {
-		ask_set_age(a, now);
+		ask_date(a);
 		batch->asks[batch->count++] = a;
 		bytes += a->bytes;
 		if (batch->count == count || bytes > BATCH_BYTES)
@@ -258,7 +272,7 @@ static bool send_alone(struct hg_batcher *b)
 {
 	struct ask *a = TAILQ_FIRST(&b->alone);
 
-	ask_set_age(a, now_ms());
+	ask_date(a);
 	if (hg_pg_query(b->pg, a->params.alone ? HG_EXCHANGE_LARGE_SQL : HG_EXCHANGE_SQL,
 			a->params.alone ? HG_EXCHANGE_LARGE_PARAMS : HG_EXCHANGE_PARAMS,
 			a->params.values, on_alone, a))

@@ -229,14 +229,14 @@ int hg_exchange_params(const struct hg_wire_request *r, const struct hg_large *l
 	p->values[11] = p->held = copy(large->held, &lost);
 	p->values[12] = p->parts = copy(large->parts, &lost);
 	p->alone = large->alone;
-	hg_exchange_set_age(p, 0);
+	hg_exchange_set_accepted(p, 0);
 	return !lost && !p->changes == !r->n_changes && !p->reports == !r->n_reports ? 0 : -ENOMEM;
 }
 
-void hg_exchange_set_age(struct hg_exchange_params *p, uint32_t age_ms)
+void hg_exchange_set_accepted(struct hg_exchange_params *p, int64_t ms)
 {
-	snprintf(p->age, sizeof(p->age), "%" PRIu32, age_ms);
-	p->values[HG_EXCHANGE_PARAMS - 1] = p->age;
+	snprintf(p->accepted, sizeof(p->accepted), "%" PRId64, ms);
+	p->values[HG_EXCHANGE_PARAMS - 1] = p->accepted;
 }
 
 void hg_exchange_params_free(struct hg_exchange_params *p)
@@ -464,6 +464,11 @@ uint32_t hg_exchange_status(const PGresult *res, int row)
 	return (uint32_t)atol(PQgetvalue(res, row, COL_STATUS));
 }
 
+uint64_t hg_exchange_time(const PGresult *res, int row)
+{
+	return strtoull(PQgetvalue(res, row, COL_TIME), NULL, 10);
+}
+
 long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 			  const struct hg_exchange_grant *grant, void *buf, uint32_t *status)
 {
@@ -481,7 +486,7 @@ long hg_exchange_response(const PGresult *res, int row, uint32_t wait_ms,
 	r.detail = detail_of(PQgetvalue(res, row, COL_DETAIL));
 	r.flags = (uint32_t)atol(PQgetvalue(res, row, COL_FLAGS));
 	r.device_cursor = strtoull(PQgetvalue(res, row, COL_DEVICE_CURSOR), NULL, 10);
-	r.time_ms = strtoull(PQgetvalue(res, row, COL_TIME), NULL, 10);
+	r.time_ms = hg_exchange_time(res, row);
 	r.interval_ms = hg_pace_answered_ms((uint32_t)atol(PQgetvalue(res, row, COL_INTERVAL)),
 					    wait_ms);
 	*status = r.status;

@@ -10,18 +10,19 @@
 #include "../lib/wire.h"
 #include "large.h"
 
-#define HG_EXCHANGE_SQL "SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+#define HG_EXCHANGE_SQL "SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sync_age($11))"
 /* The same with what hg_large_split() says: those go by themselves. */
 #define HG_EXCHANGE_LARGE_SQL                                                                      \
-	"SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+	"SELECT * FROM sync($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sync_age($11), $12, $13)"
 #define HG_EXCHANGE_LARGE_PARAMS 13
 /* The same of many: each parameter is an array; the last column is the place of the request. */
 #define HG_EXCHANGE_BATCH_SQL                                                                      \
-	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) b"
+	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"         \
+	" ARRAY(SELECT sync_age(a) FROM unnest($11::bigint[]) a)) b"
 /* A batch of one, with the parameters of HG_EXCHANGE_SQL. */
 #define HG_EXCHANGE_ONE_SQL                                                                        \
-	"SELECT r.*, 1 AS n FROM sync_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) r"
-#define HG_EXCHANGE_PARAMS 11 /* the age is the last of these */
+	"SELECT r.*, 1 AS n FROM sync_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sync_age($11)) r"
+#define HG_EXCHANGE_PARAMS 11 /* when its connection was accepted is the last of these */
 
 /*
  * The mirror continues its numbers above a device's cursors, see sync_begin(): one that lies must
@@ -33,20 +34,20 @@ struct hg_exchange_params {
 	const char *values[HG_EXCHANGE_LARGE_PARAMS]; /* may point into this: it cannot be moved */
 	bool alone;				      /* all of them are wanted */
 	char uid[HG_UID_MAX + 1], epoch[2 * HG_EPOCH_LEN + 3], mirror_epoch[2 * HG_EPOCH_LEN + 3];
-	char numbers[5][24], age[12];
+	char numbers[5][24], accepted[24];
 	char *changes, *reports, *held, *parts;
 };
 
 /*
  * large: of hg_large_split(). Everything is copied. Returns 0 or -ENOMEM; either way
- * hg_exchange_params_free() is due. The age is 0.
+ * hg_exchange_params_free() is due. hg_exchange_set_accepted() is due before it is sent.
  */
 int hg_exchange_params(const struct hg_wire_request *r, const struct hg_large *large,
 		       struct hg_exchange_params *p);
 void hg_exchange_params_free(struct hg_exchange_params *p);
 
-/* age_ms: of the connection, when the statement is sent. */
-void hg_exchange_set_age(struct hg_exchange_params *p, uint32_t age_ms);
+/* When its connection was accepted, by the database's clock, ms since 1970; see dbclock.h. */
+void hg_exchange_set_accepted(struct hg_exchange_params *p, int64_t ms);
 
 /* Parameters of many requests as arrays; memory is kept from one use to the next. */
 struct hg_exchange_arrays {
@@ -71,6 +72,9 @@ enum hg_exchange_kept {
 };
 
 enum hg_exchange_kept hg_exchange_kept(const PGresult *res, int row);
+
+/* The database's time in an answer, ms since 1970; 0: it says none. */
+uint64_t hg_exchange_time(const PGresult *res, int row);
 
 /* What an answer brings beside the database's row. */
 struct hg_exchange_grant {

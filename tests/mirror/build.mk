@@ -15,3 +15,4 @@ test-srcs-tests/mirror/stream_test := mirror/stream.c tests/lib/pki.c
 test-libs-tests/mirror/stream_test := $(ssl-libs) -levent_core
 # A device that sends what it is told to as early data.
 $(eval $(call program,tests/mirror/earlyclient,tests/mirror/earlyclient.c,$(ssl-libs)))
+test-srcs-tests/mirror/dbclock_test := mirror/dbclock.c

@@ -7,6 +7,13 @@ CREATE TYPE sync_reply AS (
 	time_ms bigint, interval_ms integer, changes jsonb, commands jsonb, partial jsonb
 );
 
+-- How long ago a time of this server's clock (ms since 1970) was when the statement began: what a request waited on
+-- its way here counts, too, be it minutes.
+CREATE FUNCTION sync_age(p_ms bigint) RETURNS integer
+LANGUAGE sql STABLE AS $$
+	SELECT least(greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint - p_ms, 0), 2147483647)::integer
+$$;
+
 -- Judges epoch, session and round. Returns 0 (go on), 5 (quarantined now) or 6 (too late: superseded).
 -- p_age_ms: since this connection was accepted. Too late is what comes on a connection that was accepted before
 -- the newest session was heard of, or before a release (session 0), and is not newer: the device gave it up. So is

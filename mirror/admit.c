@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Admission of one loop. A connection is accepted only while there is room; else it stays in the
- * kernel's backlog, which drops SYNs when it is full: so those who find no place try again at
- * growing intervals, and cost us nothing. An accepted one is `silent` until its first byte is here,
- * then `ready`, oldest first, until its turn: that is an event of the lowest priority, which runs
- * when no session has anything to do. So a handshake that has begun goes on before another begins,
- * and however many wait, each that begins ends in time. Who gave up while it waited is not begun.
+ * Admission of one loop. A connection is accepted only while there is room, and while those that
+ * wait can be served before they lose patience; else it stays in the kernel's backlog, which drops
+ * SYNs when it is full: so those who find no place try again at growing intervals, and cost us
+ * nothing. An accepted one is `silent` until its first byte is here, then `ready`, oldest first,
+ * until its turn: that is an event of the lowest priority, which runs when no session has anything
+ * to do and the database keeps up. So a handshake that has begun goes on before another begins, and
+ * however many wait, each that begins ends in time. Who gave up while it waited is not begun.
  */
 #include "admit.h"
 
@@ -22,7 +23,15 @@
 #define ACCEPT_BURST 32 /* then sessions have their turn, and other loops theirs */
 #define BEGIN_BURST 2	/* handshakes begun before looking again for who has begun */
 #define TICK_MS 100
-#define PATIENCE_MS 500 /* who waited longer may have given up */
+
+/*
+ * A device waits for the first byte 20 s at least (section 9 of the protocol). Who joins the queue
+ * shall begin within half of that; who has waited three quarters of it, since the mirror became
+ * slower or in the kernel's backlog, would give up in its handshake.
+ */
+#define WAIT_MS 10000
+#define LATE_MS 15000
+#define READY_LEAST 512 /* so many may wait at any rate, and before one is known */
 
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
@@ -83,15 +92,15 @@ static void on_first_byte(evutil_socket_t fd, short what, void *arg)
 		event_active(a->turn, 0, 0);
 }
 
-/* The peer has closed, or is no more. */
-static bool gave_up(const struct waiter *w)
+/* The peer has closed, or is no more, or will have before it is done. */
+static bool is_lost(const struct waiter *w)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
 
-	return age_ms(&w->accepted) > PATIENCE_MS &&
-	       (getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
-		info.tcpi_state != TCP_ESTABLISHED);
+	return getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+	       info.tcpi_state != TCP_ESTABLISHED || info.tcpi_last_data_recv > LATE_MS ||
+	       age_ms(&w->accepted) > LATE_MS;
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -101,9 +110,11 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	struct waiter *w;
 
 	while (begun < BEGIN_BURST && (w = TAILQ_FIRST(&a->ready))) {
+		if (!a->o.may_begin(a->o.ctx))
+			return; /* hg_admit_go() goes on */
 		TAILQ_REMOVE(&a->ready, w, entry);
 		a->n_ready--;
-		if (gave_up(w)) {
+		if (is_lost(w)) {
 			waiter_close(w);
 			continue;
 		}
@@ -115,6 +126,13 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		event_active(a->turn, 0, 0);
 }
 
+/* For another connection, and time to serve it. */
+static bool has_room(const struct hg_admit *a)
+{
+	return atomic_load(a->o.open) < a->o.open_max &&
+	       (a->n_ready < READY_LEAST || hg_pace_wait_ms(a->o.pace, a->n_ready) < WAIT_MS);
+}
+
 /* Returns false when there is nobody, no room, or no descriptor. */
 static bool accept_one(struct hg_admit *a)
 {
@@ -122,7 +140,7 @@ static bool accept_one(struct hg_admit *a)
 	struct waiter *w;
 	int fd;
 
-	if (atomic_load(a->o.open) >= a->o.open_max) {
+	if (!has_room(a)) {
 		listen_on(a, false);
 		return false;
 	}
@@ -174,7 +192,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		event_del(&w->io);
 		waiter_close(w);
 	}
-	listen_on(a, atomic_load(a->o.open) < a->o.open_max);
+	listen_on(a, has_room(a));
+	hg_admit_go(a);
+}
+
+void hg_admit_go(struct hg_admit *a)
+{
+	if (a->n_ready)
+		event_active(a->turn, 0, 0);
 }
 
 size_t hg_admit_waiting(const struct hg_admit *a)

@@ -7,11 +7,13 @@
 #define HG_MIRROR_ADMIT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 #include <event2/event.h>
 #include "net.h"
+#include "pace.h"
 
 #define HG_LOOP_PRIORITIES 3 /* libevent's default is the middle one */
 #define HG_PRIORITY_LAST 2
@@ -22,7 +24,10 @@ struct hg_admit_options {
 	int fd; /* listening, non-blocking; several loops may have the same; not closed */
 	atomic_size_t *open; /* connections of all loops; who closes one takes it off */
 	size_t open_max;
-	uint64_t silence_ms; /* until the first byte */
+	uint64_t silence_ms;	    /* until the first byte */
+	const struct hg_pace *pace; /* of this loop */
+	/* Whether another handshake may begin; called often. Once it may again: hg_admit_go(). */
+	bool (*may_begin)(void *ctx);
 	/* Takes fd over. */
 	void (*begin)(void *ctx, int fd, const struct hg_net_addr *peer,
 		      const struct timespec *accepted);
@@ -31,6 +36,9 @@ struct hg_admit_options {
 
 /* base has HG_LOOP_PRIORITIES. NULL when out of memory. */
 struct hg_admit *hg_admit_new(struct event_base *base, const struct hg_admit_options *o);
+
+/* may_begin() may have changed its mind; looked at each 100 ms without this, too. */
+void hg_admit_go(struct hg_admit *a);
 
 /* Nobody comes in any more, and who waits is sent away. */
 void hg_admit_stop(struct hg_admit *a);

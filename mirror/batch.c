@@ -408,8 +408,7 @@ int hg_batch_ask(struct hg_batcher *b, struct hg_slice message, struct hg_wire_r
 	struct ask *a;
 	int ret;
 
-	if (b->n_busy >= b->o.queue_max || b->bytes > QUEUE_BYTES ||
-	    (large && b->large && b->large + large > LARGE_MAX))
+	if (hg_batch_full(b) || (large && b->large && b->large + large > LARGE_MAX))
 		return -EAGAIN;
 	a = calloc(1, sizeof(*a));
 	if (!a)
@@ -436,6 +435,11 @@ int hg_batch_ask(struct hg_batcher *b, struct hg_slice message, struct hg_wire_r
 	b->large += large;
 	b->n_busy++;
 	return 0;
+}
+
+bool hg_batch_full(const struct hg_batcher *b)
+{
+	return b->n_busy >= b->o.queue_max || b->bytes > QUEUE_BYTES;
 }
 
 size_t hg_batch_busy(const struct hg_batcher *b)

@@ -49,6 +49,9 @@ void hg_batcher_free(struct hg_batcher *b);
 int hg_batch_ask(struct hg_batcher *b, struct hg_slice message, struct hg_wire_request *r,
 		 const struct timespec *accepted, hg_batch_done done, void *ctx);
 
+/* queue_max is reached. */
+bool hg_batch_full(const struct hg_batcher *b);
+
 /* Requests waiting or under way. */
 size_t hg_batch_busy(const struct hg_batcher *b);
 

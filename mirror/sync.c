@@ -8,7 +8,8 @@
  * of the device's slot; a newer session of the same device ends it. A request goes to the database
  * as an ask, which the slot holds, so that it outlives the session: while one is under way no other
  * request of the same device is sent, and a device that came back early is judged after its own
- * last request. What a peer can make us hold: one frame in, one out, one handshake.
+ * last request. One that finds the batcher full waits for room, and hears BUSY only when its time
+ * is over. What a peer can make us hold: one frame in, one out, one handshake.
  */
 #include "sync.h"
 
@@ -39,12 +40,19 @@
 #define ROUNDS_MAX 256 /* of one session; no honest device needs as many */
 #define TICK_MS 100    /* how finely deadlines are kept */
 
+/* Of each loop, under way or waiting, when no handshake begins any more; two are under way. */
+#define BATCHES_AHEAD 4
+#define AHEAD_UNBATCHED 64 /* the same where each request is committed by itself */
+#define SLOW_MS 5000	   /* a handshake that takes so long keeps no others from beginning */
+
 enum session_state {
 	SESSION_HANDSHAKE,
+	SESSION_SLOW,	/* a handshake for longer than SLOW_MS */
 	SESSION_MOVING, /* between two loops, in no list */
 	SESSION_IDLE,	/* no byte of the next request is here */
 	SESSION_READING,
 	SESSION_WAITING, /* a request is here; the device's last one is still under way */
+	SESSION_QUEUED,	 /* a request is here; the batcher has no room for it */
 	SESSION_ASKING,
 	SESSION_ANSWERING,
 	SESSION_CLOSING, /* as ANSWERING, and the end after it */
@@ -77,11 +85,12 @@ struct hg_sync {
 	struct hg_sync_shared *shared;
 	const struct hg_mirror_conf *conf;
 	struct event_base *base;
-	struct event *tick;
+	struct event *tick, *room_again;
 	struct hg_pg *pg;
 	struct hg_batcher *batcher;
 	struct hg_admit *admit;
 	struct hg_pace pace;
+	size_t asking_max; /* of all loops, see may_begin() */
 	struct session_list sessions[SESSION_STATES];
 	uint64_t timeout_ms[SESSION_STATES]; /* 0: none; the batcher keeps these deadlines */
 	struct hg_slots slots;
@@ -106,6 +115,19 @@ static const char *session_peer(const struct session *s)
 	return text;
 }
 
+/* Of sessions that shake hands, one more or less. */
+static void count_shaking(struct hg_sync *sync, enum session_state from, enum session_state to)
+{
+	if (from == to)
+		return;
+	if (to == SESSION_HANDSHAKE)
+		atomic_fetch_add(&sync->shared->shaking, 1);
+	if (from != SESSION_HANDSHAKE)
+		return;
+	atomic_fetch_sub(&sync->shared->shaking, 1);
+	hg_admit_go(sync->admit);
+}
+
 static void session_end(struct session *s)
 {
 	struct hg_slot *slot = s->slot;
@@ -118,6 +140,7 @@ static void session_end(struct session *s)
 	}
 	hg_early_cancel(s->early);
 	hg_stream_close(&s->stream);
+	count_shaking(s->sync, s->state, SESSION_STATES);
 	atomic_fetch_sub(&s->sync->shared->open, 1);
 	hg_renewal_free(s->renewal);
 	free(s->in.bytes);
@@ -130,6 +153,7 @@ static void session_set(struct session *s, enum session_state state)
 
 	if (s->state != SESSION_MOVING)
 		TAILQ_REMOVE(&sync->sessions[s->state], s, entry);
+	count_shaking(sync, s->state, state);
 	s->state = state;
 	if (state != SESSION_MOVING)
 		TAILQ_INSERT_TAIL(&sync->sessions[state], s, entry);
@@ -251,6 +275,7 @@ static void on_answer(void *ctx, const struct hg_answer *a)
 	struct session *s = slot->current;
 
 	atomic_fetch_sub(&sync->shared->asking, 1);
+	event_active(sync->room_again, 0, 0);
 	slot->asking = false;
 	if (a->bad_data)
 		hg_error("sync: request refused by the database: %s: %s", slot->uid, a->error);
@@ -384,9 +409,9 @@ static void log_failure(const struct session *s)
 	unsigned long e = ERR_peek_last_error();
 
 	if (e && s->stream.failed && ERR_GET_REASON(e) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		hg_info("sync: %s: %s: %s: %s",
-			s->state == SESSION_HANDSHAKE ? "handshake" : "session", session_name(s),
-			session_peer(s), hg_net_tls_reason(s->stream.ssl, e, why, sizeof(why)));
+		hg_info("sync: %s: %s: %s: %s", s->state <= SESSION_SLOW ? "handshake" : "session",
+			session_name(s), session_peer(s),
+			hg_net_tls_reason(s->stream.ssl, e, why, sizeof(why)));
 	ERR_clear_error();
 }
 
@@ -416,9 +441,22 @@ static void session_go_on(struct session *s)
 		session_refuse(s, HG_WIRE_BAD_MESSAGE, "frame length is 0 or over the limit", true);
 	} else if (s->slot->asking) {
 		session_set(s, SESSION_WAITING);
+	} else if (hg_batch_full(s->sync->batcher)) {
+		session_set(s, SESSION_QUEUED);
 	} else {
 		session_take_frame(s, need);
 	}
+}
+
+/* An ask is answered: who waits for room goes on, and then who waits at the door. */
+static void on_room(evutil_socket_t fd, short what, void *arg)
+{
+	struct hg_sync *sync = arg;
+	struct session *s;
+
+	while (!hg_batch_full(sync->batcher) && (s = TAILQ_FIRST(&sync->sessions[SESSION_QUEUED])))
+		session_go_on(s);
+	hg_admit_go(sync->admit);
 }
 
 /* At its loop: the session becomes the device's only one. */
@@ -541,6 +579,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 	}
 	switch (s->state) {
 	case SESSION_HANDSHAKE:
+	case SESSION_SLOW:
 		session_shake(s);
 		break;
 	case SESSION_IDLE:
@@ -553,6 +592,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 			session_answered(s);
 		break;
 	case SESSION_WAITING:
+	case SESSION_QUEUED:
 	case SESSION_ASKING:
 		hg_stream_want(&s->stream, 0); /* it is read when it was answered */
 		break;
@@ -587,8 +627,29 @@ static void on_begin(void *ctx, int fd, const struct hg_net_addr *peer,
 		session_shake(s);
 }
 
+/*
+ * A handshake whose request the database cannot take would only take time from it, and end in BUSY.
+ * Some batches more than it works on keep it busy; those that shake hands will ask, too.
+ */
+static bool may_begin(void *ctx)
+{
+	const struct hg_sync *sync = ctx;
+	size_t asking = atomic_load(&sync->shared->asking);
+
+	return asking < sync->asking_max &&
+	       asking + atomic_load(&sync->shared->shaking) <= sync->conf->database.queue / 4 * 3;
+}
+
 static void on_deadline(struct session *s)
 {
+	if (s->state == SESSION_HANDSHAKE && s->sync->timeout_ms[SESSION_SLOW]) {
+		session_set(s, SESSION_SLOW);
+		return;
+	}
+	if (s->state == SESSION_QUEUED) {
+		session_refuse(s, HG_WIRE_BUSY, "too many devices at once", true);
+		return;
+	}
 	if (s->state == SESSION_READING || s->state == SESSION_ANSWERING)
 		hg_info("sync: %s too slowly: %s: %s",
 			s->state == SESSION_READING ? "sends" : "reads", session_name(s),
@@ -621,17 +682,23 @@ static int open_parts(struct hg_sync *sync)
 						    (unsigned int)conf->database.queue / loops + 1,
 					    .timeout_ms = (unsigned int)conf->database.timeout,
 					    .object_max = conf->sync.object_max };
+	const size_t ahead = b.batch > 1 ? (size_t)BATCHES_AHEAD * b.batch : AHEAD_UNBATCHED;
 	const struct hg_admit_options a = { .fd = sync->shared->listener,
+					    .pace = &sync->pace,
+					    .may_begin = may_begin,
 					    .open = &sync->shared->open,
 					    .open_max = conf->sync.connections,
 					    .silence_ms = conf->sync.handshake_timeout,
 					    .begin = on_begin,
 					    .ctx = sync };
 
+	sync->asking_max = loops * (ahead < b.queue_max / 2 ? ahead : b.queue_max / 2 + 1);
 	sync->batcher = hg_batcher_new(sync->base, sync->pg, &b);
 	sync->admit = hg_admit_new(sync->base, &a);
 	sync->tick = event_new(sync->base, -1, EV_PERSIST, on_tick, sync);
-	return sync->batcher && sync->admit && sync->tick && !event_add(sync->tick, &tick)
+	sync->room_again = event_new(sync->base, -1, 0, on_room, sync);
+	return sync->batcher && sync->admit && sync->tick && sync->room_again &&
+			       !event_add(sync->tick, &tick)
 		       ? 0
 		       : -ENOMEM;
 }
@@ -651,7 +718,12 @@ struct hg_sync *hg_sync_new(struct event_base *base, struct hg_sync_shared *shar
 	for (int i = 0; i < SESSION_STATES; i++)
 		TAILQ_INIT(&sync->sessions[i]);
 	sync->timeout_ms[SESSION_HANDSHAKE] = conf->sync.handshake_timeout;
+	if (conf->sync.handshake_timeout > SLOW_MS) {
+		sync->timeout_ms[SESSION_HANDSHAKE] = SLOW_MS;
+		sync->timeout_ms[SESSION_SLOW] = conf->sync.handshake_timeout - SLOW_MS;
+	}
 	sync->timeout_ms[SESSION_IDLE] = conf->sync.idle_timeout;
+	sync->timeout_ms[SESSION_QUEUED] = conf->database.timeout;
 	sync->timeout_ms[SESSION_READING] = conf->sync.message_timeout;
 	sync->timeout_ms[SESSION_ANSWERING] = conf->sync.message_timeout;
 	sync->timeout_ms[SESSION_CLOSING] = conf->sync.message_timeout;
@@ -678,9 +750,11 @@ void hg_sync_stop(struct hg_sync *sync)
 	if (sync->admit)
 		hg_admit_stop(sync->admit);
 	end_all(sync, SESSION_HANDSHAKE);
+	end_all(sync, SESSION_SLOW);
 	end_all(sync, SESSION_IDLE);
 	end_all(sync, SESSION_READING);
 	end_all(sync, SESSION_WAITING);
+	end_all(sync, SESSION_QUEUED);
 	while ((s = TAILQ_FIRST(&sync->sessions[SESSION_ANSWERING])))
 		session_set(s, SESSION_CLOSING);
 }
@@ -696,5 +770,7 @@ void hg_sync_free(struct hg_sync *sync)
 	hg_admit_free(sync->admit);
 	if (sync->tick)
 		event_free(sync->tick);
+	if (sync->room_again)
+		event_free(sync->room_again);
 	free(sync);
 }

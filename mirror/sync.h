@@ -23,8 +23,9 @@ struct hg_sync_shared {
 	int listener;		    /* a listening socket, not closed here */
 	struct hg_loop *const *loops;
 	unsigned int n_loops;
-	atomic_size_t open;   /* connections */
-	atomic_size_t asking; /* requests under way */
+	atomic_size_t open;    /* connections */
+	atomic_size_t asking;  /* requests under way */
+	atomic_size_t shaking; /* handshakes under way, but for slow ones */
 };
 
 /* base has HG_LOOP_PRIORITIES. NULL when out of memory. */

@@ -8,7 +8,7 @@ from world import World
 
 N, K, PROPERTIES = 200, 10, 16
 PROGRAM = BUILD + "/tests/load/devices"
-w = World("database.timeout = 10s\nlog.level = warning\nsync.connections = 20")
+w = World("database.timeout = 10s\ndatabase.queue = 8\nlog.level = warning\nsync.connections = 20")  # more connections than room
 with open(w.conf) as f:
     conf = f.read()
 with open(w.conf, "w") as f:

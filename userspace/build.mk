@@ -32,8 +32,8 @@ store-srcs := $(addprefix userspace/,store.c store-commit.c store-schema.c store
 	store-merge.c store-journal.c store-part.c store-profile.c)
 agent-srcs := $(addprefix userspace/,agent-conf.c model.c property.c resolver.c session.c \
 	session-message.c sync.c interval.c credentials.c clock.c state-file.c renewal.c handler.c \
-	command.c socket.c socket-ops.c notify.c watch.c watch-alarm.c watch-status.c detect.c \
-	targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
+	command.c socket.c socket-ops.c notify.c watch.c watch-alarm.c watch-bare.c watch-status.c \
+	detect.c targets.c alarm.c heartbeat.c answers.c dns.c names.c guard-profile.c) $(profile-srcs) \
 	$(store-srcs) $(guard-srcs)
 
 agent-srcs += userspace/model-times.c userspace/links.c

@@ -191,6 +191,8 @@ static int run(struct hg_agent *a, char *err, size_t err_size)
 	}
 	if (!ret)
 		ret = parts_init(a, err, err_size);
+	if (ret && !a->watch)
+		hg_watch_leave_guard(a);
 	if (!ret) {
 		hg_info("agent: %s: started, version %s", a->uid[0] ? a->uid : "no mirror",
 			HG_VERSION);

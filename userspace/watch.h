@@ -21,6 +21,12 @@ struct hg_watch;
  */
 int hg_watch_new(struct hg_agent *agent, struct hg_watch **w, char *err, size_t err_size);
 
+/*
+ * The agent cannot start: puts up the guard of [guard] all the same, without a profile, and leaves
+ * it in the kernel. One that runs stays as it is. What comes of it is logged.
+ */
+void hg_watch_leave_guard(const struct hg_agent *agent);
+
 /* The guard stays in the kernel. */
 void hg_watch_free(struct hg_watch *w);
 

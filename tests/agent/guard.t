@@ -154,4 +154,29 @@ check "sealed: others are not" cannot 8080
 stop agent
 check "guard off" hg guard off
 check "then the device answers again" wait_for 5 pings net 10.9.0.2
+
+# An agent that cannot start, after the machine has: the device is not to be open for that.
+not_open() { does_not_start && refused net 10.9.0.2 && pings dev 10.9.0.1 && wait_for 5 hg guard off; }
+conf "interface = eth0"
+mv "$tmp/state/store.db" "$tmp/store.db"
+echo "no database" >"$tmp/state/store.db"
+check "a damaged store: the agent does not start, but the device is guarded" not_open
+check "it says both" sh -c "grep -q 'store.db.*move it away' '$tmp/out' && grep -q 'guarded all the same' '$tmp/out'"
+mv "$tmp/store.db" "$tmp/state/store.db"
+mv "$tmp/pki/dev1.crt" "$tmp/dev1.crt"
+check "the same without a certificate" not_open
+mv "$tmp/dev1.crt" "$tmp/pki/dev1.crt"
+conf "interface = eth0
+[profile]
+file = $tmp/conf"
+check "and with a profile that is none" not_open
+conf "interface = eth0"
+agent
+wait_for 10 says "initiated on eth0"
+kill9 agent
+echo "no database" >"$tmp/state/store.db"
+check "a guard that runs" does_not_start
+check "stays as it is" sh -c "! grep -q 'all the same' '$tmp/out'"
+check "and guards" refused net 10.9.0.2
+hg guard off
 done_testing

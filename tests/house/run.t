@@ -116,6 +116,17 @@ rm "$tmp/one" "$tmp/two"
 ok $? 'others run alone'
 
 rm "$tmp"/tree/tests/a/*
+cat >"$tmp/tree/tests/a/b.t" <<-X
+	#!/bin/sh
+	echo 1..2; echo ok 1 - early
+	timeout 5 sh -c 'until grep -q early $tmp/out; do sleep 0.05; done' && echo ok 2 || echo not ok 2
+X
+chmod +x "$tmp/tree/tests/a/b.t"
+(cd "$tmp/tree" && HG_VERBOSE=1 tests/run --build build) >"$tmp/out" 2>&1
+[ "$(tail -n 1 "$tmp/out")" = '2 passed, 0 failed' ]
+ok $? 'with HG_VERBOSE a line is shown when it comes, also into a file'
+
+rm "$tmp"/tree/tests/a/*
 (cd "$tmp/tree" && tests/run --build build) >"$tmp/out" 2>&1
 ok $((!$?)) 'no tests at all is a failure'
 echo "1..$n"

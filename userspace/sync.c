@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/queue.h>
+#include <sys/timerfd.h>
 #include "agent.h"
 #include "clock.h"
 #include "credentials.h"
@@ -49,6 +51,7 @@ struct hg_sync {
 	struct hg_links *links;	    /* NULL: none is taken down between sessions */
 	bool linking;		    /* a session waits for a link */
 	struct hg_session *session; /* NULL: none runs */
+	int timer_fd;		    /* counts the time in which the device is suspended, too */
 	struct event *timer;
 	uint64_t due_ms; /* of the next session, uptime */
 	enum why why;
@@ -74,12 +77,12 @@ static uint64_t random_below(uint64_t bound)
 /* The earliest wish wins; the timer follows. */
 static void set_due(struct hg_sync *s, uint64_t due_ms, enum why why)
 {
-	uint64_t now = hg_uptime_ms(), in;
+	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(due_ms / 1000),
+					       .tv_nsec = (long)(due_ms % 1000 * 1000000) } };
 
 	s->why = why;
 	s->due_ms = due_ms;
-	in = due_ms > now ? due_ms - now : 0;
-	event_add(s->timer, &(struct timeval){ in / 1000, in % 1000 * 1000 });
+	timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 static void answer_waiters(struct hg_sync *s, int ret, const char *text)
@@ -255,9 +258,10 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct hg_sync *s = ctx;
 	struct waiter *w;
+	uint64_t times;
 
-	if (is_busy(s))
-		return;
+	if (read(fd, &times, sizeof(times)) != sizeof(times) || is_busy(s))
+		return; /* put off since it went off, or too late */
 	for (w = TAILQ_FIRST(&s->waiters); w; w = TAILQ_NEXT(w, link))
 		w->armed = true;
 	if (!s->links) {
@@ -290,6 +294,7 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 	if (!s)
 		return NULL;
 	s->agent = agent;
+	s->timer_fd = -1;
 	hg_interval_init(&s->interval, &agent->conf,
 			 agent->model ? hg_model_times(agent->model) : NULL, random_below);
 	s->again_within = NEVER;
@@ -303,8 +308,11 @@ struct hg_sync *hg_sync_new(struct hg_agent *agent, char *err, size_t err_size)
 	s->tls = make_tls(s, err, err_size);
 	if (!s->tls)
 		goto fail;
-	s->timer = event_new(agent->base, -1, 0, on_due, s);
-	if (!s->timer) {
+	s->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	s->timer = s->timer_fd < 0
+			   ? NULL
+			   : event_new(agent->base, s->timer_fd, EV_READ | EV_PERSIST, on_due, s);
+	if (!s->timer || event_add(s->timer, NULL)) {
 		snprintf(err, err_size, "out of memory");
 		goto fail;
 	}
@@ -334,6 +342,8 @@ void hg_sync_free(struct hg_sync *s)
 	}
 	if (s->timer)
 		event_free(s->timer);
+	if (s->timer_fd >= 0)
+		close(s->timer_fd);
 	SSL_CTX_free(s->tls);
 	hg_credentials_free(s->credentials);
 	free(s);

@@ -8,7 +8,8 @@
  * queues; writing happens in one event per loop turn, so that the queries of many peers share one
  * write and callbacks never nest. A connection moves between its states in conn_set() only. What
  * was sent on a connection that is lost may or may not have been committed: it is failed, never
- * sent again.
+ * sent again. It may even lie on its way yet, and would be carried out after what is asked later:
+ * so the first thing that the next connection does is to end the server process of the lost one.
  */
 #include "pg.h"
 #include <errno.h>
@@ -30,6 +31,9 @@
 /* The server's statement_timeout comes first; then the connection is given up. */
 #define GRACE_MS 1000
 #define ERROR_MAX 256
+#define SETUP_PARAMS 3
+#define SETUP_BACKEND 4 /* the last column of its answer */
+#define BACKEND_MAX 48	/* its process and when that began */
 
 enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_SETUP, CONN_READY };
 
@@ -60,6 +64,7 @@ struct conn {
 	unsigned int failures;
 	uint64_t deadline_ms; /* of CONNECTING and SETUP */
 	bool stale;	      /* a prepared plan no longer fits the schema: reopen when drained */
+	char backend[BACKEND_MAX]; /* which serves it, or served the one before */
 	bool prepared[STATEMENTS_MAX];
 };
 
@@ -216,12 +221,16 @@ static void conn_setup(struct conn *c)
 		" set_config('search_path',"
 		" coalesce(quote_ident($2), current_setting('search_path')), false),"
 		" set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-		" WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
-	const char *params[] = { c->pool->timeout, c->pool->search_path };
+		" WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+		" (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+		" WHERE concat_ws(' ', pid, extract(epoch FROM backend_start)) = $3),"
+		" (SELECT concat_ws(' ', pid, extract(epoch FROM backend_start))"
+		" FROM pg_stat_activity WHERE pid = pg_backend_pid())";
+	const char *params[SETUP_PARAMS] = { c->pool->timeout, c->pool->search_path, c->backend };
 
 	conn_set(c, CONN_SETUP);
 	if (PQsetnonblocking(c->pg, 1) || !PQenterPipelineMode(c->pg) ||
-	    !PQsendQueryParams(c->pg, sql, 2, NULL, params, NULL, NULL, 0) ||
+	    !PQsendQueryParams(c->pg, sql, SETUP_PARAMS, NULL, params, NULL, NULL, 0) ||
 	    !PQpipelineSync(c->pg))
 		conn_lose_pg(c);
 	else
@@ -306,6 +315,8 @@ static bool conn_take_setup(struct conn *c, PGresult *res)
 		conn_set(c, CONN_READY);
 	else if (status != PGRES_TUPLES_OK)
 		conn_lose(c, PQresultErrorMessage(res));
+	else
+		snprintf(c->backend, sizeof(c->backend), "%s", PQgetvalue(res, 0, SETUP_BACKEND));
 	PQclear(res);
 	return c->state != CONN_DOWN;
 }

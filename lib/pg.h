@@ -2,7 +2,8 @@
 /*
  * PostgreSQL for an event loop: libpq in pipeline mode on libevent, a small pool of connections.
  * SQL functions are the API: callers send "SELECT ... FROM hg_xxx($1,...)" and get rows in a
- * callback. A lost connection fails its queries with an error and is opened again with backoff.
+ * callback. A lost connection fails its queries with an error and is opened again with backoff;
+ * whatever of them was not begun then is not carried out any more.
  */
 #ifndef HG_LIB_PG_H
 #define HG_LIB_PG_H

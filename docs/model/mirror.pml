@@ -303,6 +303,52 @@ inline transaction()
 	first = false
 }
 
+/*
+ * sync_early(): an idle request of a new session, and nothing to give. Nothing changes; the request itself
+ * is one with the device's last flight, which comes later, as that of a session that was given up, or never.
+ * Copies of the first flight get this far and no farther, so they are not modelled, but in a planted fault.
+ */
+#ifdef EARLY
+inline early(c)
+{
+	k = (req[c].change == 0 && req[c].mepoch == m.epoch && req[c].epoch == m.depoch && m.session > 0 &&
+	     req[c].session > m.session && !m.quarantined && !m.revoked && !m.unconfirmed && req[c].mc <= m.mseq &&
+	     req[c].cc == m.cc && req[c].cc <= m.cseq && (m.value == 0 || m.number <= req[c].mc) &&
+	     !(late_end && late[0].here));
+	for (n : 1 .. NUMBERS) {
+		if
+		:: req[c].report[n] || (n > req[c].cc && (m.state[n] == QUEUED || m.state[n] == LEASED)) -> k = 0
+		:: else
+		fi
+	}
+	if
+#ifdef BUG_EARLY /* planted: a copy of what came early counts, and the original comes after it */
+	:: k && !late[0].here ->
+		printf("mirror: takes a copy\n");
+		duplicate(req[c], late[0])
+	:: k && late[0].here -> skip
+#else
+	:: k ->
+		printf("mirror: answers %d early\n", c);
+		SEE("mirror: answers early");
+		HOLD("nothing lost", m.value == 0 || dev[c].copy == m.value);
+		news = 0;
+		res[c].status = OK;
+		res[c].mepoch = m.epoch;
+		res[c].dc = m.dc;
+		res[c].here = 1;
+		not_heard(c);
+		if
+		:: late_end -> move(req[c], late[0]); SEE("mirror: early request to be recorded")
+		:: else -> forget(req[c]); SEE("mirror: early request not recorded")
+		fi
+#endif
+	:: else
+	fi;
+	late_end = false
+}
+#endif
+
 #ifdef DEADLINES
 #define DEADLINE if :: late_end = false :: late_end = true fi
 #else
@@ -341,6 +387,19 @@ end:
 	   }
 #endif
 	:: d_step { res[0].here == 2 -> res[0].here = 1 }
+#ifdef EARLY
+	:: atomic {
+		(req[0].here && !req[0].round) || (req[DEVICES - 1].here && !req[DEVICES - 1].round) ->
+		if
+		:: req[0].here && !req[0].round -> c = 0
+#if DEVICES > 1
+		:: req[1].here && !req[1].round -> c = 1
+#endif
+		fi;
+		if :: late_end = true :: late_end = false fi;
+		d_step { early(c); c = 0 }
+	   }
+#endif
 #ifdef DUPLICATE
 	:: d_step {
 		req[0].here && !late[0].here ->

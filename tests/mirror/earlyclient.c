@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * earlyclient PORT BUNDLE CA IDENTITY KEY [MAX]: one session whose early data is what standard input
- * has; IDENTITY and KEY of the pre-shared key are in hexadecimal, MAX is how much early data is said
- * to be allowed. Prints "early: accepted", "early: rejected" or nothing, and "answer: HEX" or
+ * earlyclient PORT BUNDLE CA IDENTITY KEY [MAX]: one session whose early data is what standard
+ * input has; IDENTITY and KEY of the pre-shared key are in hexadecimal, MAX is how much early data
+ * is said to be allowed. Prints "early: accepted", "early: rejected" or nothing, and "answer: HEX" or
  * "end: WHY" of what comes first.
  */
 #include <stdio.h>

@@ -541,7 +541,7 @@ static void on_early(void *ctx, const PGresult *res)
 /* Its answer, or that there is none yet, leaves with the server's flight. False: flush that now. */
 static bool session_early(struct session *s)
 {
-	if (s->stream.came_early.len && !s->early_asked) {
+	if (s->stream.came_early.len && !s->early_asked && !hg_batch_full(s->sync->batcher)) {
 		s->early = hg_early_ask(s->sync->pg, &s->stream, &s->sync->room, on_early, s);
 		s->early_asked = s->early;
 	}

@@ -109,6 +109,11 @@ equal(one(request("b11", 2, mirror_epoch=known["b11"]))[0], 5, "a request twice 
 equal(sql("SELECT device_id, session, round, session_at < last_seen, mirror_cursor, command_cursor FROM device_sync "
           "WHERE device_id IN ('b3', 'b7', 'b9') ORDER BY 1"), "b3|2|0|f|0|0\nb7|9|0|f|0|1\nb9|9|0|f|0|0", "and their rows say so")
 holder.run("ROLLBACK")
+sql("UPDATE command SET state = 'received' WHERE device_id = 'b7'")
+one(request("b7", 10, mirror_epoch=known["b7"], command_cursor=0, changes=change(2, 2),
+            reports=json.dumps([{"seq": 1, "state": "executing", "exit": 0, "detail": ""}])))
+equal(sql("SELECT kind, data FROM outbox WHERE device_id = 'b7' ORDER BY seq DESC LIMIT 3"),
+      'command|{"state": "unknown"}\ncommand|{"state": "executing"}\nproperty|2', "what ends a command is told after what it reported")
 equal(one(request("b3", 9, mirror_epoch=known["b3"]))[0], 0, "let go, it is taken")
 
 # Through the mirror: all at once, some of them bad

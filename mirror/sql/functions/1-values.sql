@@ -86,6 +86,21 @@ LANGUAGE sql IMMUTABLE AS $$
 	END
 $$;
 
+-- True: schema_check() finds nothing, for sure. The short way of most values, which are plain numbers, truth values and
+-- texts; made to be put into the statement that asks.
+CREATE FUNCTION schema_passes(p_schema jsonb, v jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN p_schema ?| '{enum,const,multipleOf,exclusiveMinimum,exclusiveMaximum,pattern}' THEN false
+	WHEN jsonb_typeof(v) = 'number'
+		THEN (p_schema->>'type' = 'number' OR (p_schema->>'type' = 'integer' AND v::numeric % 1 = 0))
+			AND coalesce(v >= p_schema->'minimum', true) AND coalesce(v <= p_schema->'maximum', true)
+	WHEN jsonb_typeof(v) = 'string'
+		THEN p_schema->>'type' = 'string'
+			AND coalesce(length(v #>> '{}') >= (p_schema->>'minLength')::numeric, true)
+			AND coalesce(length(v #>> '{}') <= (p_schema->>'maxLength')::numeric, true)
+	ELSE jsonb_typeof(v) = 'boolean' AND p_schema->>'type' = 'boolean' END
+$$;
+
 -- Where (JSON pointer) and why a value does not fit; both NULL if it does.
 CREATE FUNCTION schema_check(p_schema jsonb, v jsonb, INOUT pointer text, OUT problem text)
 LANGUAGE plpgsql IMMUTABLE AS $$

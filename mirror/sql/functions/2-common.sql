@@ -18,23 +18,19 @@ BEGIN
 	SELECT p_device, n.event_seq, p_kind, p_name, p_data FROM n;
 END $$;
 
--- outbox_property() of several, in this order.
-CREATE FUNCTION outbox_add_properties(p_device text, p_names text[], p_values jsonb[]) RETURNS void
+-- Rows with the numbers after p_last, which the caller has drawn, in this order. Of a large value only how long it is
+-- as text: the outbox keeps no copies of those.
+CREATE FUNCTION outbox_fill(p_device text, p_last bigint, p_kinds text[], p_names text[], p_data jsonb[]) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-	last bigint;
 BEGIN
-	UPDATE device_sync SET event_seq = event_seq + cardinality(p_names) WHERE device_id = p_device
-	RETURNING event_seq - cardinality(p_names) INTO last;
 	INSERT INTO outbox (device_id, seq, kind, name, data)
-	SELECT p_device, last + c.n, CASE WHEN c.large THEN 'large' ELSE 'property' END, c.name,
-		CASE WHEN c.large THEN jsonb_build_object('length', octet_length(c.value::text)) ELSE c.value END
-	FROM (SELECT *, coalesce(octet_length(value::text) > 32768, false) AS large
-	      FROM unnest(p_names, p_values) WITH ORDINALITY AS x(name, value, n)) c
-	WHERE last IS NOT NULL;
+	SELECT p_device, p_last + x.n, CASE WHEN x.large THEN 'large' ELSE x.kind END, x.name,
+		CASE WHEN x.large THEN jsonb_build_object('length', octet_length(x.data::text)) ELSE x.data END
+	FROM (SELECT *, coalesce(kind = 'property' AND octet_length(data::text) > 32768, false) AS large
+	      FROM unnest(p_kinds, p_names, p_data) WITH ORDINALITY AS u(kind, name, data, n)) x;
 END $$;
 
--- A property's new value, or only how long it is as text: the outbox keeps no copies of large ones.
+-- A property's new value, or how long it is, see outbox_fill().
 CREATE FUNCTION outbox_property(p_device text, p_name text, p_value jsonb) RETURNS void
 LANGUAGE sql AS $$
 	SELECT CASE WHEN octet_length(p_value::text) > 32768
@@ -84,8 +80,8 @@ LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE command SET state = 'queued'
 	WHERE device_id = p_device AND seq > p_from AND seq <= p_to AND state = ANY (p_states) AND repeatable
-	  AND state IN ('leased', 'received', 'executing');
+	  AND ended_at IS NULL AND state IN ('leased', 'received', 'executing');
 	PERFORM command_end(p_device, c.seq, 'unknown', p_why) FROM command c
 	WHERE c.device_id = p_device AND c.seq > p_from AND c.seq <= p_to AND c.state = ANY (p_states)
-	  AND NOT c.repeatable;
+	  AND c.ended_at IS NULL AND NOT c.repeatable;
 END $$;

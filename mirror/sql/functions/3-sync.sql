@@ -81,10 +81,40 @@ BEGIN
 	RETURN NULL;
 END $$;
 
--- Takes the device's changes above its cursor. p_seen: the mirror's changes that it holds. Returns the new cursor,
--- and what was refused and why.
-CREATE FUNCTION sync_take_changes(p_device text, p_model text, p_changes jsonb, p_seen bigint, INOUT cursor bigint,
-				  OUT refused text)
+-- What happened in one request, to be written to the outbox together at its end.
+CREATE TYPE sync_events AS (kinds text[], names text[], data jsonb[]);
+
+CREATE FUNCTION outbox_add_all(p_device text, e sync_events) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	last bigint;
+BEGIN
+	IF e.kinds <> '{}' THEN
+		UPDATE device_sync SET event_seq = event_seq + cardinality(e.kinds) WHERE device_id = p_device
+		RETURNING event_seq - cardinality(e.kinds) INTO last;
+		PERFORM outbox_fill(p_device, last, e.kinds, e.names, e.data);
+	END IF;
+END $$;
+
+-- Writes what the device alone writes. The last of a name counts, and all of them happened.
+CREATE FUNCTION sync_write(p_device text, p_names text[], p_values jsonb[], p_seqs bigint[], p_times bigint[],
+			   INOUT e sync_events)
+LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO property AS p (device_id, name, owner, value, seq, made_ms)
+	SELECT DISTINCT ON (x.name) p_device, x.name, 'device', x.value, x.seq, x.made
+	FROM unnest(p_names, p_values, p_seqs, p_times) AS x(name, value, seq, made) ORDER BY x.name, x.seq DESC
+	ON CONFLICT (device_id, name) DO UPDATE SET value = excluded.value, seq = excluded.seq,
+		made_ms = excluded.made_ms, changed_at = now(), version = p.version + 1;
+	e.kinds := array_fill('property'::text, ARRAY[cardinality(p_names)]);
+	e.names := p_names;
+	e.data := p_values;
+END $$;
+
+-- Takes the device's changes above its cursor, one by one. p_seen: the mirror's changes that it holds. Returns the new
+-- cursor, and what was refused and why.
+CREATE FUNCTION sync_take_each(p_device text, p_model text, p_changes jsonb, p_seen bigint, INOUT cursor bigint,
+			       OUT refused text, INOUT e sync_events)
 LANGUAGE plpgsql AS $$
 DECLARE
 	c record;
@@ -96,10 +126,10 @@ DECLARE
 	times bigint[] := '{}';
 BEGIN
 	FOR c IN
-		SELECT e.value AS it, (e.value->>'seq')::bigint AS seq, m AS def
-		FROM jsonb_array_elements(p_changes) WITH ORDINALITY AS e(value, n)
-		LEFT JOIN model_property m ON m.model = p_model AND m.name = e.value->>'name'
-		ORDER BY e.n
+		SELECT x.value AS it, (x.value->>'seq')::bigint AS seq, m AS def
+		FROM jsonb_array_elements(p_changes) WITH ORDINALITY AS x(value, n)
+		LEFT JOIN model_property m ON m.model = p_model AND m.name = x.value->>'name'
+		ORDER BY x.n
 	LOOP
 		CONTINUE WHEN c.seq <= cursor;
 		cursor := c.seq;
@@ -129,16 +159,38 @@ BEGIN
 		times := times || (c.it->>'time')::bigint;
 	END LOOP;
 	IF names <> '{}' THEN
-		INSERT INTO property AS p (device_id, name, owner, value, seq, made_ms)
-		SELECT DISTINCT ON (x.name) p_device, x.name, 'device', x.value, x.seq, x.made
-		FROM unnest(names, vals, seqs, times) AS x(name, value, seq, made) ORDER BY x.name, x.seq DESC
-		ON CONFLICT (device_id, name) DO UPDATE SET value = excluded.value, seq = excluded.seq,
-			made_ms = excluded.made_ms, changed_at = now(), version = p.version + 1;
-		PERFORM outbox_add_properties(p_device, names, vals);
+		e := sync_write(p_device, names, vals, seqs, times, e);
 	END IF;
 END $$;
 
-CREATE FUNCTION sync_take_reports(p_device text, p_reports jsonb) RETURNS void
+-- The same of all at once, if there is nothing to it: properties that the device alone writes, values that are neither
+-- large nor in doubt, numbers that ascend from above the cursor. Else p_cursor is what it was, and nothing was done.
+CREATE FUNCTION sync_take_plain(p_device text, p_model text, p_changes jsonb, INOUT cursor bigint, INOUT e sync_events)
+LANGUAGE plpgsql AS $$
+DECLARE
+	c record;
+	last bigint := cursor;
+BEGIN
+	SELECT coalesce(bool_and(coalesce(m.owner = 'device' AND NOT x.value ?| '{bad,size}'
+			AND (NOT x.value ? 'value' OR schema_passes(m.schema, x.value->'value')), false)), false) AS plain,
+		array_agg(m.name) AS names, array_agg(x.value->'value') AS vals,
+		array_agg((x.value->>'seq')::bigint) AS seqs, array_agg((x.value->>'time')::bigint) AS times
+	INTO c FROM (SELECT value, n FROM jsonb_array_elements(p_changes) WITH ORDINALITY AS j(value, n) ORDER BY n) x
+	LEFT JOIN model_property m ON m.model = p_model AND m.name = x.value->>'name';
+	IF NOT c.plain THEN
+		RETURN;
+	END IF;
+	FOR i IN 1 .. cardinality(c.seqs) LOOP
+		IF c.seqs[i] <= last THEN
+			RETURN;
+		END IF;
+		last := c.seqs[i];
+	END LOOP;
+	cursor := last;
+	e := sync_write(p_device, c.names, c.vals, c.seqs, c.times, e);
+END $$;
+
+CREATE FUNCTION sync_take_reports(p_device text, p_reports jsonb, INOUT e sync_events)
 LANGUAGE plpgsql AS $$
 DECLARE
 	r record;
@@ -153,9 +205,12 @@ BEGIN
 		UPDATE command SET state = r.state, exit_status = r.exit, output = r.output,
 			detail = nullif(r.detail, ''),
 			ended_at = CASE WHEN command_rank(r.state) = 4 THEN now() END
-		WHERE device_id = p_device AND seq = r.seq AND command_rank(state) < command_rank(r.state);
+		WHERE device_id = p_device AND seq = r.seq AND ended_at IS NULL
+			AND command_rank(state) < command_rank(r.state);
 		IF FOUND THEN
-			PERFORM outbox_add(p_device, 'command', r.seq::text, jsonb_build_object('state', r.state));
+			e.kinds := e.kinds || 'command'::text;
+			e.names := e.names || r.seq::text;
+			e.data := e.data || jsonb_build_object('state', r.state);
 		END IF;
 	END LOOP;
 END $$;
@@ -184,8 +239,7 @@ BEGIN
 		SELECT seq, name, coalesce(to_jsonb(mine), value) AS value, made_ms,
 			l.bytes IS NOT NULL AS large
 		FROM property LEFT JOIN large_value l USING (device_id, name, made_ms)
-		WHERE device_id = p_device AND owner = 'mirror' AND seq > p_cursor
-		ORDER BY seq LIMIT 257
+		WHERE device_id = p_device AND owner = 'mirror' AND seq > p_cursor ORDER BY seq LIMIT 257
 	), summed AS (
 		SELECT *, row_number() OVER w AS n,
 			sum(60 + CASE WHEN large THEN 0 ELSE octet_length(coalesce(value::text, '')) END) OVER w AS bytes,
@@ -209,30 +263,40 @@ CREATE FUNCTION sync_give_commands(p_device text, p_model text, p_cursor bigint,
 LANGUAGE plpgsql AS $$
 DECLARE
 	c command;
-	n integer := 0;
+	seqs bigint[] := '{}';
 	bytes integer := 0;
+	access text;
+	judged text;	-- the right that was judged last, and how: most come from one application
+	may boolean;
 BEGIN
 	commands := '[]';
 	more := false;
 	FOR c IN SELECT * FROM command WHERE device_id = p_device AND seq > p_cursor
-			AND state IN ('queued', 'leased') ORDER BY seq LOOP
+			AND ended_at IS NULL AND state IN ('queued', 'leased') ORDER BY seq LOOP
 		IF c.deliver_by < now() THEN
 			PERFORM command_end(p_device, c.seq, 'expired', 'not delivered in time');
 			CONTINUE;
-		ELSIF NOT token_may(c.token_id, CASE c.action WHEN '$set' THEN 'write' ELSE 'invoke' END,
-				    p_device, p_model) THEN
+		END IF;
+		access := CASE c.action WHEN '$set' THEN 'write' ELSE 'invoke' END;
+		IF judged IS DISTINCT FROM c.token_id || access THEN
+			judged := c.token_id || access;
+			may := token_may(c.token_id, access, p_device, p_model);
+		END IF;
+		IF NOT may THEN
 			PERFORM command_end(p_device, c.seq, 'cancelled', 'the requester''s right was withdrawn');
 			CONTINUE;
 		END IF;
 		bytes := bytes + 60 + octet_length(coalesce(c.input::text, ''));
-		more := n > 0 AND (n >= 64 OR bytes > 65536);
+		more := seqs <> '{}' AND (cardinality(seqs) >= 64 OR bytes > 65536);
 		EXIT WHEN more;
-		n := n + 1;
-		UPDATE command SET state = 'leased', leases = leases + 1 WHERE device_id = p_device AND seq = c.seq;
+		seqs := seqs || c.seq;
 		commands := commands || jsonb_build_array(jsonb_build_object('seq', c.seq, 'action', c.action,
 				'execute_within_ms', c.execute_within_ms, 'repeatable', c.repeatable)
 			|| CASE WHEN c.input IS NULL THEN '{}' ELSE jsonb_build_object('input', c.input) END);
 	END LOOP;
+	IF seqs <> '{}' THEN
+		UPDATE command SET state = 'leased', leases = leases + 1 WHERE device_id = p_device AND seq = ANY (seqs);
+	END IF;
 END $$;
 
 -- The device will say all that it owns again, as its numbers or ours begin anew. What it does not say
@@ -263,7 +327,8 @@ END $$;
 -- this database is an older copy, or numbers were given twice.
 CREATE FUNCTION command_never_sent(p_device text, p_cursor bigint) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM command WHERE device_id = p_device AND seq <= p_cursor AND state = 'queued')
+	SELECT EXISTS (SELECT FROM command WHERE device_id = p_device AND seq <= p_cursor AND state = 'queued'
+		       AND ended_at IS NULL)
 $$;
 
 -- What the device's command cursor says about commands sent before. When the mirror lost data, the device
@@ -279,7 +344,8 @@ BEGIN
 				      'the device went back behind it');
 		RETURN;
 	END IF;
-	UPDATE command SET state = 'received' WHERE device_id = s.device_id AND seq <= p_cursor AND state = 'leased';
+	UPDATE command SET state = 'received' WHERE device_id = s.device_id AND seq <= p_cursor AND state = 'leased'
+		AND ended_at IS NULL;
 	IF p_cursor < s.command_cursor THEN
 		PERFORM commands_lost(s.device_id, p_cursor, s.command_cursor, '{received,executing}',
 				      'the device went back behind it');
@@ -322,7 +388,8 @@ BEGIN
 		s.device_cursor := 0;
 		-- The device speaks of these numbers, but perhaps of other commands: its reports are not theirs.
 		PERFORM command_end(c.device_id, c.seq, 'unknown', 'the mirror lost its record of what the device took')
-		FROM command c WHERE c.device_id = s.device_id AND c.seq <= p_command_cursor AND c.state = 'queued';
+		FROM command c WHERE c.device_id = s.device_id AND c.seq <= p_command_cursor AND c.state = 'queued'
+			AND c.ended_at IS NULL;
 	END IF;
 	IF anew OR mirror_lost THEN
 		s.mirror_seq := merge_adopt(s.device_id, s.mirror_seq, anew);
@@ -351,18 +418,26 @@ RETURNS sync_reply
 LANGUAGE plpgsql AS $$
 DECLARE
 	s device_sync;
-	d device;
+	d record;
 	reply sync_reply;
-	b record;
-	taken record;
-	gc record;
-	gk record;
+	e sync_events := ('{}', '{}', '{}');
+	cursor bigint;
+	refused text;
+	follows boolean; -- the same two stores as before, in what most requests are
+	lost boolean := false; -- the mirror's numbers that the device knows
+	r record;
+	said bigint; -- the mirror's changes that need not be said
+	n integer;
+	last bigint;
 BEGIN
 	SELECT * INTO s FROM device_sync WHERE device_id = p_device FOR UPDATE;
-	SELECT * INTO d FROM device WHERE device_id = p_device;
-	IF d.device_id IS NULL OR d.state = 'revoked' THEN
+	SELECT dev.model, dev.state, m.interval_ms INTO d FROM device dev JOIN model m USING (model)
+	WHERE dev.device_id = p_device;
+	follows := (s.device_epoch = p_epoch AND s.session > 0
+		AND (p_session > s.session OR (p_session = s.session AND p_round > s.round))) IS TRUE;
+	IF d.model IS NULL OR d.state = 'revoked' THEN
 		RETURN sync_refuse(4, 'this device is not enrolled, or was revoked');
-	ELSIF d.state = 'active' THEN
+	ELSIF d.state = 'active' AND NOT follows THEN
 		CASE sync_admit(s, p_epoch, p_session, p_round, p_age_ms)
 		WHEN 0 THEN NULL;
 		WHEN 6 THEN RETURN sync_refuse(6, 'a newer session has begun', 1000);
@@ -374,42 +449,87 @@ BEGIN
 		RETURN sync_refuse(5, 'two devices use this identity; the operator must release it');
 	END IF;
 
-	b := sync_begin(s, p_epoch, p_session, p_round, p_mirror_epoch, p_mirror_cursor, p_command_cursor);
-	s := b.s;
-	UPDATE device_sync SET command_seq = s.command_seq, mirror_seq = s.mirror_seq WHERE device_id = p_device
-		AND (command_seq, mirror_seq) IS DISTINCT FROM (s.command_seq, s.mirror_seq);
-	taken := sync_take_changes(p_device, d.model, p_changes, CASE WHEN b.mirror_lost THEN 0 ELSE p_mirror_cursor END,
-				   s.device_cursor);
-	-- In terms of this epoch it has no more to say: so it has said everything.
-	PERFORM sync_settle(p_device) WHERE s.unconfirmed AND p_changes = '[]' AND p_mirror_epoch = s.mirror_epoch
-		AND p_flags & 4 = 0 AND NOT coalesce(p_parts @> '[{"kind": 0}]', false);
-	PERFORM sync_take_reports(p_device, p_reports) WHERE p_reports <> '[]';
-	PERFORM sync_command_cursor(s, p_command_cursor, b.mirror_lost);
-	IF b.mirror_lost THEN -- numbers of another epoch; the device says all again, from its first change on
-		taken.cursor := 0;
+	follows := follows AND p_mirror_epoch = s.mirror_epoch AND p_mirror_cursor <= s.mirror_seq
+		AND p_command_cursor <= s.command_seq;
+	IF follows AND p_command_cursor > s.command_cursor THEN
+		follows := NOT command_never_sent(p_device, p_command_cursor);
+	END IF;
+	IF NOT follows THEN
+		r := sync_begin(s, p_epoch, p_session, p_round, p_mirror_epoch, p_mirror_cursor, p_command_cursor);
+		s := r.s;
+		lost := r.mirror_lost;
+		UPDATE device_sync SET command_seq = s.command_seq, mirror_seq = s.mirror_seq WHERE device_id = p_device
+			AND (command_seq, mirror_seq) IS DISTINCT FROM (s.command_seq, s.mirror_seq);
+	ELSIF p_session > s.session THEN
+		s.session_at := clock_timestamp();
+	END IF;
+
+	said := CASE WHEN follows THEN s.mirror_seq ELSE -1 END;
+	cursor := s.device_cursor;
+	IF p_changes <> '[]' THEN
+		r := sync_take_plain(p_device, d.model, p_changes, cursor, e);
+		IF r.cursor = cursor THEN
+			r := sync_take_each(p_device, d.model, p_changes, CASE WHEN lost THEN 0 ELSE p_mirror_cursor END,
+					    cursor, e);
+			refused := r.refused;
+			said := -1; -- what both write may have got numbers
+		END IF;
+		cursor := r.cursor;
+		e := r.e;
+	ELSIF s.unconfirmed AND p_mirror_epoch = s.mirror_epoch AND p_flags & 4 = 0
+	      AND NOT coalesce(p_parts @> '[{"kind": 0}]', false) THEN
+		-- In terms of this epoch it has no more to say: so it has said everything.
+		PERFORM sync_settle(p_device);
+	END IF;
+	IF p_reports <> '[]' THEN
+		e := sync_take_reports(p_device, p_reports, e);
+	END IF;
+	IF lost OR p_command_cursor < s.command_cursor THEN
+		PERFORM outbox_add_all(p_device, e); -- before what may end the same commands
+		e := ('{}', '{}', '{}');
+	END IF;
+	IF lost OR p_command_cursor <> s.command_cursor THEN
+		PERFORM sync_command_cursor(s, p_command_cursor, lost);
+	END IF;
+	IF lost THEN -- numbers of another epoch; the device says all again, from its first change on
+		cursor := 0;
 		p_mirror_cursor := 0;
 		p_command_cursor := 0;
 	END IF;
 	IF s.partials OR p_parts IS NOT NULL THEN
-		reply.partial := partial_step(s, taken.cursor, p_reports,
-					      CASE WHEN b.mirror_lost THEN '[]' ELSE coalesce(p_parts, '[]') END);
+		reply.partial := partial_step(s, cursor, p_reports,
+					      CASE WHEN lost THEN '[]' ELSE coalesce(p_parts, '[]') END);
 	END IF;
-	gc := sync_give_changes(p_device, CASE WHEN p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END,
-				CASE WHEN p_mirror_epoch = s.mirror_epoch THEN p_held END);
-	gk := sync_give_commands(p_device, d.model, p_command_cursor);
+
+	reply.flags := CASE WHEN lost THEN 2 ELSE 0 END;
+	reply.changes := '[]';
+	reply.commands := '[]';
+	IF said < 0 OR p_flags & 1 = 1 OR p_mirror_cursor < said THEN
+		r := sync_give_changes(p_device, CASE WHEN p_flags & 1 = 1 THEN 0 ELSE p_mirror_cursor END,
+				       CASE WHEN p_mirror_epoch = s.mirror_epoch THEN p_held END);
+		reply.changes := r.changes;
+		reply.flags := reply.flags | r.more::integer;
+	END IF;
+	IF p_command_cursor < s.command_seq THEN
+		r := sync_give_commands(p_device, d.model, p_command_cursor);
+		reply.commands := r.commands;
+		reply.flags := reply.flags | r.more::integer;
+	END IF;
+	n := cardinality(e.kinds);
 	UPDATE device_sync SET mirror_epoch = s.mirror_epoch, device_epoch = p_epoch, session = p_session,
-		round = p_round, session_at = s.session_at, device_cursor = taken.cursor,
-		mirror_cursor = p_mirror_cursor, command_cursor = p_command_cursor, last_seen = now()
-	WHERE device_id = p_device;
+		round = p_round, session_at = s.session_at, device_cursor = cursor,
+		mirror_cursor = p_mirror_cursor, command_cursor = p_command_cursor, last_seen = now(),
+		event_seq = event_seq + n
+	WHERE device_id = p_device RETURNING event_seq - n INTO last;
+	IF n > 0 THEN
+		PERFORM outbox_fill(p_device, last, e.kinds, e.names, e.data);
+	END IF;
 
 	reply.status := 0;
-	reply.detail := CASE WHEN taken.refused IS NOT NULL THEN 'refused: ' || taken.refused END;
+	reply.detail := 'refused: ' || refused;
 	reply.mirror_epoch := s.mirror_epoch;
-	reply.flags := CASE WHEN gc.more OR gk.more THEN 1 ELSE 0 END | CASE WHEN b.mirror_lost THEN 2 ELSE 0 END;
-	reply.device_cursor := taken.cursor;
+	reply.device_cursor := cursor;
 	reply.time_ms := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
-	reply.interval_ms := (SELECT interval_ms FROM model WHERE model = d.model);
-	reply.changes := gc.changes;
-	reply.commands := gk.commands;
+	reply.interval_ms := d.interval_ms;
 	RETURN reply;
 END $$;

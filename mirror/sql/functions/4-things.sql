@@ -188,7 +188,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
 	-- A device that stays away must not fill the database.
 	overfull := (SELECT count(*) >= 1000 FROM (SELECT FROM command c WHERE c.device_id = p_device
-			AND c.state IN ('queued', 'leased', 'received', 'executing') LIMIT 1000) x);
+			AND c.ended_at IS NULL LIMIT 1000) x);
 	IF overfull THEN
 		RETURN;
 	END IF;

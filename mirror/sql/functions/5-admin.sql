@@ -202,7 +202,7 @@ BEGIN
 	UPDATE device_certificate SET revoked_at = now() WHERE device_id = p_device AND revoked_at IS NULL;
 	PERFORM command_end(p_device, seq, CASE state WHEN 'queued' THEN 'cancelled' ELSE 'unknown' END,
 			    'the device was revoked')
-	FROM command WHERE device_id = p_device AND state IN ('queued', 'leased', 'received', 'executing');
+	FROM command WHERE device_id = p_device AND ended_at IS NULL;
 	PERFORM outbox_add(p_device, 'device', 'revoked', NULL);
 	PERFORM audit_add(p_device, session_user, 'device revoke', p_device, NULL);
 END $$;
@@ -230,7 +230,7 @@ CREATE VIEW admin_device AS
 	SELECT d.device_id, d.model, d.state, d.reason, d.created_at, s.last_seen, s.session, s.device_cursor,
 		s.mirror_seq, s.mirror_cursor, s.command_seq, s.command_cursor,
 		(SELECT count(*) FROM command c WHERE c.device_id = d.device_id
-		 AND c.state IN ('queued', 'leased', 'received', 'executing')) AS open_commands
+		 AND c.ended_at IS NULL) AS open_commands
 	FROM device d JOIN device_sync s USING (device_id);
 
 -- Serial and time of each certificate that a revocation list must name.

@@ -36,7 +36,7 @@ BEGIN
 	END IF;
 	IF p_command_cursor < s.command_seq THEN
 		IF EXISTS (SELECT FROM command c WHERE c.device_id = p_device AND c.seq > p_command_cursor
-			   AND c.state IN ('queued', 'leased')) THEN
+			   AND c.ended_at IS NULL AND c.state IN ('queued', 'leased')) THEN
 			RETURN reply;
 		END IF;
 	END IF;
@@ -132,7 +132,7 @@ BEGIN
 			  AND p.seq > q.mirror_cursor))
 		  AND (q.command_cursor = s.command_seq OR NOT EXISTS (
 			SELECT FROM command c WHERE c.device_id = q.device AND c.seq > q.command_cursor
-			  AND c.state IN ('queued', 'leased')))
+			  AND c.ended_at IS NULL AND c.state IN ('queued', 'leased')))
 		RETURNING q.n, s.mirror_epoch, s.device_cursor, m.interval_ms
 	LOOP
 		answered[a.n] := true;

@@ -181,14 +181,25 @@ BEGIN
 		NULL, NULL, NULL)::api_reply;
 END $$;
 
+-- Whether a device has as many commands that have not ended as it may: one that stays away must not fill the
+-- database. Those that are past their time and were never sent make room.
+CREATE FUNCTION commands_full(p_device text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF (SELECT count(*) < 1000 FROM (SELECT FROM command WHERE device_id = p_device AND ended_at IS NULL LIMIT 1000) x) THEN
+		RETURN false;
+	END IF;
+	PERFORM command_end(p_device, seq, 'expired', 'not delivered in time') FROM command
+	WHERE device_id = p_device AND state = 'queued' AND deliver_by < now();
+	RETURN NOT FOUND;
+END $$;
+
 -- Puts one command into the queue. The caller has judged right and input, and holds the device's lock.
 CREATE FUNCTION command_add(p_device text, p_action text, p_input jsonb, t token, p_repeatable boolean,
 			    p_execute_within_ms integer, p_deliver_within interval, OUT seq bigint, OUT overfull boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
-	-- A device that stays away must not fill the database.
-	overfull := (SELECT count(*) >= 1000 FROM (SELECT FROM command c WHERE c.device_id = p_device
-			AND c.ended_at IS NULL LIMIT 1000) x);
+	overfull := commands_full(p_device);
 	IF overfull THEN
 		RETURN;
 	END IF;

@@ -22,6 +22,7 @@
 #include "http.h"
 #include "loop.h"
 #include "net.h"
+#include "once.h"
 #include "sync.h"
 
 #define DRAIN_S 10 /* what is under way at SIGTERM gets this long; statements end sooner */
@@ -39,6 +40,7 @@ struct server {
 	SSL_CTX *sync_tls, *http_tls;
 	struct hg_pki_ca ca;
 	struct hg_psk_keys *psk_keys; /* NULL: no pre-shared keys */
+	struct hg_once *once;	      /* NULL: no early data */
 	struct hg_loop *loops[LOOPS_MAX];
 	struct hg_sync_shared shared;
 	struct hg_http *http;
@@ -162,9 +164,14 @@ static int open_psk(struct server *v, char *err, size_t err_size)
 	v->psk_keys = hg_psk_keys_load(c->sync.psk_key, c->sync.psk_key_previous, err, err_size);
 	if (!v->psk_keys)
 		return -EINVAL;
-	if (c->sync.early)
-		hg_psk_keys_early(v->psk_keys);
 	snprintf(err, err_size, "out of memory");
+	if (c->sync.early) {
+		v->once = hg_once_new();
+		if (!v->once)
+			return -ENOMEM;
+		hg_once_serve(v->sync_tls, v->once);
+		hg_psk_keys_early(v->psk_keys);
+	}
 	return hg_psk_serve(v->sync_tls, v->psk_keys);
 }
 
@@ -344,6 +351,7 @@ static void close_all(struct server *v)
 	SSL_CTX_free(v->sync_tls);
 	SSL_CTX_free(v->http_tls);
 	hg_psk_keys_free(v->psk_keys);
+	hg_once_free(v->once);
 	hg_pki_ca_free(&v->ca);
 	pthread_rwlock_destroy(&v->shared.tls_lock);
 }

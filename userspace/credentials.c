@@ -21,6 +21,7 @@
 #include "../lib/psk.h"
 
 #define TICKET_SAVE_MS (3600 * 1000)
+#define LATE_MS (24 * 3600 * 1000)
 #define FILE_FORM 1	   /* of the key's file */
 #define FILE_MAX 512	   /* bytes of it */
 #define BINDING_LEN 32	   /* SHA-256 */
@@ -35,10 +36,10 @@ struct hg_credentials {
 	uint64_t mirror_ms, heard_ms; /* the mirror's time, and our uptime when it said it; or 0 */
 	SSL_SESSION *ticket;
 	uint64_t ticket_saved_ms;
-	bool ticket_new; /* not in its file */
-	bool asked;	 /* in this session, for a key */
-	bool told;	 /* that a file cannot be written */
-	bool late;	 /* the mirror takes no early data */
+	bool ticket_new;  /* not in its file */
+	bool asked;	  /* in this session, for a key */
+	bool told;	  /* that a file cannot be written */
+	uint64_t late_ms; /* uptime until which no early data is sent, for the mirror took none */
 };
 
 static const char *dir_of(const struct hg_credentials *c)
@@ -271,13 +272,14 @@ static bool wants_key(const struct hg_credentials *c)
 
 bool hg_credentials_early(struct hg_credentials *c, SSL *ssl)
 {
-	return c->agent->conf.mirror.early && c->offered.identity_len && !c->late &&
-	       !wants_key(c) && SSL_set_max_early_data(ssl, HG_PSK_EARLY_MAX);
+	return c->agent->conf.mirror.early && c->offered.identity_len &&
+	       hg_uptime_ms() >= c->late_ms && !wants_key(c) &&
+	       SSL_set_max_early_data(ssl, HG_PSK_EARLY_MAX);
 }
 
 void hg_credentials_late(struct hg_credentials *c)
 {
-	c->late = true;
+	c->late_ms = hg_uptime_ms() + LATE_MS;
 }
 
 uint32_t hg_credentials_flags(struct hg_credentials *c)
@@ -301,7 +303,7 @@ void hg_credentials_answer(struct hg_credentials *c, const struct hg_wire_respon
 	c->psk.identity_len = r->psk.identity.len;
 	memcpy(c->psk.key, r->psk.key.ptr, r->psk.key.len);
 	c->psk.not_after_ms = r->psk.not_after_ms;
-	c->late = false;
+	c->late_ms = 0;
 	c->half_ms = r->psk.not_after_ms > r->time_ms
 			     ? r->time_ms + (r->psk.not_after_ms - r->time_ms) / 2
 			     : r->time_ms;

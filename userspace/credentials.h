@@ -29,8 +29,8 @@ void hg_credentials_attach(struct hg_credentials *c, SSL_CTX *tls);
 void hg_credentials_offer(struct hg_credentials *c, SSL *ssl, bool any);
 /*
  * Then, before the handshake: may the first request be early data? So it may if the key is offered,
- * the configuration allows it, no other key is wanted, and the mirror has not refused it since this
- * key was given. If so, SSL_write_early_data() can be called.
+ * the configuration allows it, no other key is wanted, and the mirror has not refused it within a
+ * day and with this key. If so, SSL_write_early_data() can be called.
  */
 bool hg_credentials_early(struct hg_credentials *c, SSL *ssl);
 /* The mirror took no early data. */

@@ -24,10 +24,23 @@ class Relay:
     def serve(self):
         while True:
             device = self.listener.accept()[0]
-            self.last = turns = []
-            mirror = socket.create_connection(("127.0.0.1", self.to))
-            threading.Thread(target=self.carry, args=(mirror, device, False, turns), daemon=True).start()
-            threading.Thread(target=self.carry, args=(device, mirror, True, turns), daemon=True).start()
+            self.last = []
+            threading.Thread(target=self.begin, args=(device, self.last), daemon=True).start()
+
+    def begin(self, device, turns):
+        """The mirror hears of a connection when there is something to say to it."""
+        turns.append([True, device.recv(65536)])
+        self.pause(turns)
+        mirror = socket.create_connection(("127.0.0.1", self.to))
+        mirror.sendall(turns[0][1])
+        threading.Thread(target=self.carry, args=(mirror, device, False, turns), daemon=True).start()
+        self.carry(device, mirror, True, turns)
+
+    def pause(self, turns):
+        if self.held and len(turns) == self.held[0]:
+            held = self.held
+            held[1].put(turns[-1][1])
+            held[2].get()
 
     def carry(self, a, b, ours, turns):
         try:
@@ -36,9 +49,8 @@ class Relay:
                     turns[-1][1] += data
                 else:
                     turns.append([ours, data])
-                if self.held and ours and len(turns) == self.held[0]:
-                    self.held[1].put(data)
-                    self.held[2].get()
+                if ours:
+                    self.pause(turns)
                 if not (self.cut and ours and len(turns) > 1):
                     b.sendall(data)
             b.shutdown(socket.SHUT_WR)
@@ -156,24 +168,32 @@ ok(all(len(said) < answered - 40 for s, said in copies), "but gets no answer bes
 for s, said in copies:
     s.close()
 equal(stored(), base, "and changes nothing")
+w.stop()
+w.serve()
+copies = [send(early)]
+ok(all(0 < len(said) < answered - 40 for s, said in copies), "nor from a mirror that has forgotten it", ([len(said) for s, said in copies], answered))
+equal(stored(), base, "which changes nothing, too")
 
 # Copies sent before the original.
 took, let = relay.hold()
 in_background = background()
 flight = took.get(timeout=20)
 copies = [send(flight) for _ in range(3)]
-ok(all(len(said) >= answered - 2 for s, said in copies), "a copy that is sent before the original is answered, for whoever can read it",
-   ([len(said) for s, said in copies], answered))
+equal([len(said) >= answered - 2 for s, said in copies], [True, False, False],
+      "a copy that is sent before the original is answered once, for whoever can read it")
 equal(stored(), base, "and changes nothing")
-copies[0][0].close()
+w.stop()
+w.serve()
+copies = [send(flight)]
+ok(len(copies[0][1]) >= answered - 2, "once more by a mirror that has forgotten it")
+w.stop()
+w.serve()
 relay.held = None
 before = session()
 let.put(1)
 text = in_background.get(timeout=20)
 ok(text.endswith("1 rounds, resumed by key, early"), "the original is served as if there had been none", text)
 recorded(before + 1)
-for s, said in copies[1:]:
-    s.close()
 equal(w.pg.sql("SELECT state FROM heliograph.device"), "active", "nobody is in quarantine")
 
 # A session with something to say, or to hear.
@@ -264,6 +284,22 @@ text = sync()
 ok(text.endswith("1 rounds, resumed by key"), "a key of the previous secret is taken, but nothing early", text)
 ok(sync().endswith("early"), "with the next key it is again", status()["last_text"])
 
+# A copy before the original at a mirror that remembers.
+took, let = relay.hold()
+in_background = background()
+copy = send(took.get(timeout=20))[0]
+before = session()
+relay.held = None
+let.put(1)
+text = in_background.get(timeout=20)
+ok(text.endswith("1 rounds, resumed by key"), "an original that comes second is sent again after the handshake", text)
+equal(session(), before + 1, "and counts")
+copy.close()
+agent.stop()
+agent.start()
+wait_for(lambda: status()["sessions_good"], "a session after a restart")
+ok(status()["last_text"].endswith("early"), "and early data is sent again after a day, or a restart", status()["last_text"])
+
 # A mirror that takes none.
 w.stop()
 with open(w.conf) as f:
@@ -272,7 +308,7 @@ with open(w.conf, "w") as f:
     f.write(text.replace("early = yes", "early = no"))
 w.serve()
 text = sync()
-ok(text.endswith("1 rounds, resumed by key") and status()["sessions_failed"] == 1,
+ok(text.endswith("1 rounds, resumed by key") and status()["sessions_failed"] == 0,
    "a mirror that takes no early data is sent the request again", text)
 size = len(relay.last[0][1])
 sync()

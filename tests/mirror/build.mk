@@ -16,3 +16,5 @@ test-libs-tests/mirror/stream_test := $(ssl-libs) -levent_core
 # A device that sends what it is told to as early data.
 $(eval $(call program,tests/mirror/earlyclient,tests/mirror/earlyclient.c,$(ssl-libs)))
 test-srcs-tests/mirror/dbclock_test := mirror/dbclock.c
+test-srcs-tests/mirror/once_test := mirror/once.c
+test-libs-tests/mirror/once_test := $(ssl-libs)

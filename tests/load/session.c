@@ -21,6 +21,7 @@
 #include "../../lib/psk.h"
 #include "../../lib/tls.h"
 #include "exchange.h"
+#include "ticket.h"
 
 #define ROUNDS_MAX LOAD_ROUNDS_MAX
 #define SPREAD_BASE 0x7f100000u /* 127.16.0.0 */
@@ -156,13 +157,13 @@ static void on_message(int sent, int version, int type, const void *data, size_t
 static int on_ticket(SSL *ssl, SSL_SESSION *ticket)
 {
 	struct session *s = SSL_get_app_data(ssl);
-	uint8_t der[LOAD_TICKET_MAX], *p = der;
-	int len = i2d_SSL_SESSION(ticket, NULL);
+	uint8_t der[LOAD_TICKET_MAX];
+	size_t len = load_ticket_pack(ticket, der, sizeof(der));
 
-	if (len > 0 && len <= LOAD_TICKET_MAX)
-		load_record_ticket(s->record, der, i2d_SSL_SESSION(ticket, &p));
+	if (len)
+		load_record_ticket(s->record, der, len);
 	else
-		end(s, LOAD_LOCAL, "ticket of %d bytes, room for %d", len, LOAD_TICKET_MAX);
+		end(s, LOAD_LOCAL, "ticket over %d bytes", LOAD_TICKET_MAX);
 	return 0;
 }
 

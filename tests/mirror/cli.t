@@ -123,7 +123,13 @@ equal(counts, ["10010", "10000", "5000", "0"], "old rows go, so many at a time")
 equal(w.pg.sql("SELECT max(seq) FROM heliograph.audit WHERE device_id = 'old'"), "10", "the audit's by their own age")
 
 # Tokens
+w.pg.sql("CREATE TABLE seen (v text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+         "INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$; "
+         "CREATE TRIGGER note AFTER INSERT ON heliograph.token EXECUTE FUNCTION note(); "
+         "ALTER ROLE postgres SET synchronous_commit = off")
 t = w.token("app", "--right", "read", "--right", "write", "--model", "thermo")
+equal(w.pg.sql("ALTER ROLE postgres RESET ALL; DROP TRIGGER note ON heliograph.token; SELECT v FROM seen"), "on",
+      "what the command line does is durable when it says so, where the database wants none")
 ok(t.startswith("hg_") and len(t) == 46, "token add prints the token", t)
 with open("/dev/full", "w") as full:
     r = subprocess.run([BUILD + "/heliograph-mirror", "-c", w.conf, "token", "list"], stdout=full, stderr=subprocess.PIPE, text=True)

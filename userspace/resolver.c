@@ -6,11 +6,14 @@
 #include "resolver.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <event2/dns.h>
 #include <event2/util.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 
 struct hg_resolver {
@@ -88,6 +91,36 @@ static void on_answer(int error, struct evutil_addrinfo *list, void *ctx)
 	event_active(l->deliver, EV_TIMEOUT, 0);
 }
 
+/* An address with which something beyond the link can be reached? */
+static bool is_wide(const struct ifaddrs *i, int family)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)i->ifa_addr;
+
+	if (!i->ifa_addr || i->ifa_addr->sa_family != family || i->ifa_flags & IFF_LOOPBACK ||
+	    !(i->ifa_flags & IFF_UP))
+		return false;
+	return family != AF_INET6 || !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
+}
+
+/*
+ * The family that this device has addresses of now, or AF_UNSPEC. EVUTIL_AI_ADDRCONFIG would say
+ * the same, but of the time of the first lookup: the network may be another one since.
+ */
+static int family_now(void)
+{
+	struct ifaddrs *list;
+	bool v4 = false, v6 = false;
+
+	if (getifaddrs(&list))
+		return AF_UNSPEC;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		v4 |= is_wide(i, AF_INET);
+		v6 |= is_wide(i, AF_INET6);
+	}
+	freeifaddrs(list);
+	return v4 == v6 ? AF_UNSPEC : v4 ? AF_INET : AF_INET6;
+}
+
 struct hg_lookup *hg_lookup_new(struct hg_resolver *r, const char *host, unsigned int port,
 				hg_lookup_done done, void *ctx)
 {
@@ -118,7 +151,8 @@ struct hg_lookup *hg_lookup_new(struct hg_resolver *r, const char *host, unsigne
 	evdns_base_clear_host_addresses(r->dns);
 	evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
 	evdns_base_resume(r->dns);
-	hints.ai_flags = EVUTIL_AI_ADDRCONFIG;
+	hints.ai_flags = 0;
+	hints.ai_family = family_now();
 	/* From the hosts file the answer is given before this returns (NULL). */
 	request = evdns_getaddrinfo(r->dns, host, service, &hints, on_answer, l);
 	if (request)

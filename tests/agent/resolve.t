@@ -9,7 +9,11 @@ set -u
 command -v dnsmasq >/dev/null || skip_all "no dnsmasq"
 
 ns_add box
-in_ns box ip addr add 127.0.0.54/8 dev lo 2>/dev/null
+for n in 54 55; do in_ns box ip addr add 127.0.0.$n/8 dev lo 2>/dev/null; done
+in_ns box ip link add d0 type veth peer name d1
+in_ns box ip link set d0 up
+in_ns box ip link set d1 up
+in_ns box ip addr add 10.1.0.1/24 dev d0
 pki_ca "$tmp/pki"
 pki_device "$tmp/pki" dev1
 
@@ -59,6 +63,13 @@ check "the hosts file counts, and is read anew" wait_for 10 says "127.0.0.5:4999
 : >"$tmp/hosts"
 : >"$tmp/resolv.conf"
 check "without name servers it fails, and goes on" wait_for 10 says "dns: mirror.example"
+# The device moves to a network without IPv4.
+dns dns4 127.0.0.55 --host-record=mirror.example,fd00:1::9
+echo "nameserver 127.0.0.55" >"$tmp/resolv.conf"
+check "where there is IPv4 only, no IPv6 address is asked for" wait_for 10 says "dns: mirror.example"
+in_ns box ip addr del 10.1.0.1/24 dev d0
+in_ns box ip addr add fd00:1::1/64 dev d0 nodad
+check "where there is IPv6 only, it is" wait_for 10 says "connect: .fd00:1::9.:4999"
 check "the agent is well" in_ns box "$HG_BUILD/heliograph" -c "$tmp/conf" status
 stop agent
 done_testing

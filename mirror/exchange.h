@@ -17,11 +17,10 @@
 #define HG_EXCHANGE_LARGE_PARAMS 13
 /* The same of many: each parameter is an array; the last column is the place of the request. */
 #define HG_EXCHANGE_BATCH_SQL                                                                      \
-	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"         \
-	" ARRAY(SELECT sync_age(a) FROM unnest($11::bigint[]) a)) b"
+	"SELECT (b.reply).*, b.n FROM sync_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) b"
 /* A batch of one, with the parameters of HG_EXCHANGE_SQL. */
 #define HG_EXCHANGE_ONE_SQL                                                                        \
-	"SELECT r.*, 1 AS n FROM sync_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, sync_age($11)) r"
+	"SELECT r.*, 1 AS n FROM sync_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) r"
 #define HG_EXCHANGE_PARAMS 11 /* when its connection was accepted is the last of these */
 
 /*

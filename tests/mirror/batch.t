@@ -27,8 +27,8 @@ def array(kind, values):
 def batch(requests):
     """Rows of sync_batch(), one per request: {uid: (status, flags, cursor, changes, commands)}."""
     names = ["device", "epoch", "session", "round", "flags", "mirror_epoch", "mirror_cursor", "command_cursor",
-             "changes", "reports", "age"]
-    kinds = ["text", "bytea", "bigint", "integer", "integer", "bytea", "bigint", "bigint", "jsonb", "jsonb", "integer"]
+             "changes", "reports", "accepted"]
+    kinds = ["text", "bytea", "bigint", "integer", "integer", "bytea", "bigint", "bigint", "jsonb", "jsonb", "bigint"]
     columns = [array(k, [str(r[n]) if isinstance(r[n], int) else f"'{r[n]}'" for r in requests]) for n, k in zip(names, kinds)]
     out = sql("SELECT b.n, (b.reply).status, (b.reply).flags, (b.reply).device_cursor, jsonb_array_length((b.reply).changes), "
               f"jsonb_array_length((b.reply).commands) FROM sync_batch({', '.join(columns)}) b ORDER BY n")
@@ -40,7 +40,7 @@ def batch(requests):
 def request(uid, session, **over):
     r = {"device": uid, "epoch": "\\x" + uid.encode().hex().ljust(32, "0")[:32], "session": session, "round": 0,
          "flags": 0, "mirror_epoch": "", "mirror_cursor": 0, "command_cursor": 0, "changes": "[]", "reports": "[]",
-         "age": 0, **over}
+         "accepted": 2**53, **over}  # just now, and none is late
     return r
 
 

@@ -9,11 +9,12 @@ CREATE FUNCTION sync_idle(p_device text, p_epoch bytea, p_session bigint, p_roun
 RETURNS sync_reply
 LANGUAGE plpgsql AS $$
 DECLARE
-	s device_sync;
+	s record;
 	hint integer;
 	reply sync_reply;
 BEGIN
-	SELECT * INTO s FROM device_sync WHERE device_id = p_device FOR UPDATE SKIP LOCKED;
+	-- place: of the locked row, which is not looked for again
+	SELECT *, ctid AS place INTO s FROM device_sync WHERE device_id = p_device FOR UPDATE SKIP LOCKED;
 	IF NOT FOUND THEN
 		reply.status := (SELECT -1 FROM device_sync WHERE device_id = p_device);
 		RETURN reply;
@@ -50,16 +51,16 @@ BEGIN
 	END IF;
 	UPDATE device_sync SET session = p_session, round = p_round, session_at = s.session_at,
 		mirror_cursor = p_mirror_cursor, last_seen = now()
-	WHERE device_id = p_device;
+	WHERE device_id = p_device AND ctid = s.place;
 	RETURN (0, NULL, s.mirror_epoch, 0, s.device_cursor, (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
 		hint, '[]'::jsonb, '[]'::jsonb, NULL)::sync_reply;
 END $$;
 
 -- One request as a batch of its own: as sync(), but an idle one goes the short way, and a row that somebody holds
--- is left to him: status -1.
+-- is left to him: status -1. p_accepted: what sync_age() makes an age of.
 CREATE FUNCTION sync_one(p_device text, p_epoch bytea, p_session bigint, p_round integer, p_flags integer,
 			 p_mirror_epoch bytea, p_mirror_cursor bigint, p_command_cursor bigint,
-			 p_changes jsonb, p_reports jsonb, p_age_ms integer)
+			 p_changes jsonb, p_reports jsonb, p_accepted bigint)
 RETURNS sync_reply
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -71,12 +72,12 @@ BEGIN
 			   p_command_cursor, p_changes = '[]' AND p_reports = '[]');
 	IF reply.status IS NULL THEN
 		reply := sync(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch, p_mirror_cursor,
-			      p_command_cursor, p_changes, p_reports, p_age_ms);
+			      p_command_cursor, p_changes, p_reports, sync_age(p_accepted));
 	END IF;
 	RETURN reply;
 END $$;
 
--- Requests of distinct devices, each as for sync(), in arrays of one length; n is a request's place there, from 1.
+-- Requests of distinct devices, each as for sync_one(), in arrays of one length; n is a request's place there, from 1.
 -- Most devices have nothing to say and nothing to hear: these are answered by one UPDATE. The others are asked one
 -- by one in a subtransaction; if one of them fails, in at most 32 more, so that it takes few with it and 64, as many
 -- as a backend can tell to others cheaply, are never open. Two statuses say that a request was left out and nothing
@@ -84,7 +85,7 @@ END $$;
 -- by it or by one that shared its fate, and it is to be asked by itself.
 CREATE FUNCTION sync_batch(p_device text[], p_epoch bytea[], p_session bigint[], p_round integer[],
 			   p_flags integer[], p_mirror_epoch bytea[], p_mirror_cursor bigint[],
-			   p_command_cursor bigint[], p_changes jsonb[], p_reports jsonb[], p_age_ms integer[])
+			   p_command_cursor bigint[], p_changes jsonb[], p_reports jsonb[], p_accepted bigint[])
 RETURNS TABLE (reply sync_reply, n integer)
 LANGUAGE plpgsql
 -- Plans are kept for as long as a connection; one that was made while the tables were empty must not read all of
@@ -92,8 +93,8 @@ LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
-	held boolean[] := array_fill(false, ARRAY[cardinality(p_device)]);
-	answered boolean[] := held;
+	held tid[] := array_fill(NULL::tid, ARRAY[cardinality(p_device)]); -- where the locked rows are
+	answered boolean[] := array_fill(false, ARRAY[cardinality(p_device)]);
 	rest integer[];
 	part integer[];
 	replies sync_reply[];
@@ -102,10 +103,10 @@ DECLARE
 	a record;
 BEGIN
 	FOR a IN
-		SELECT q.n FROM unnest(p_device) WITH ORDINALITY AS q(device, n)
+		SELECT q.n, s.ctid AS place FROM unnest(p_device) WITH ORDINALITY AS q(device, n)
 		JOIN device_sync s ON s.device_id = q.device ORDER BY q.device FOR UPDATE OF s SKIP LOCKED
 	LOOP
-		held[a.n] := true;
+		held[a.n] := a.place;
 	END LOOP;
 
 	FOR a IN
@@ -117,7 +118,7 @@ BEGIN
 			WITH ORDINALITY AS q(held, device, epoch, session, round, flags, mirror_epoch, mirror_cursor,
 			    command_cursor, changes, reports, n)
 		JOIN device d ON d.device_id = q.device JOIN model m USING (model)
-		WHERE s.device_id = q.device AND q.held AND d.state = 'active'
+		WHERE s.device_id = q.device AND s.ctid = q.held AND d.state = 'active'
 		-- what sync_admit() lets in, of a session that there was
 		  AND s.device_epoch = q.epoch AND s.session > 0
 		  AND (q.session > s.session OR (q.session = s.session AND q.round > s.round))
@@ -151,7 +152,7 @@ BEGIN
 
 	FOR i IN 1 .. cardinality(p_device) LOOP
 		CONTINUE WHEN answered[i];
-		IF held[i] OR NOT EXISTS (SELECT FROM device_sync s WHERE s.device_id = p_device[i]) THEN
+		IF held[i] IS NOT NULL OR NOT EXISTS (SELECT FROM device_sync s WHERE s.device_id = p_device[i]) THEN
 			rest := rest || i;
 			CONTINUE;
 		END IF;
@@ -168,13 +169,14 @@ BEGIN
 			replies := '{}';
 			FOR a IN
 				SELECT q.* FROM unnest(p_device, p_epoch, p_session, p_round, p_flags, p_mirror_epoch,
-						       p_mirror_cursor, p_command_cursor, p_changes, p_reports, p_age_ms)
+						       p_mirror_cursor, p_command_cursor, p_changes, p_reports, p_accepted)
 					WITH ORDINALITY AS q(device, epoch, session, round, flags, mirror_epoch,
-						mirror_cursor, command_cursor, changes, reports, age_ms, n)
+						mirror_cursor, command_cursor, changes, reports, accepted, n)
 				JOIN unnest(part) WITH ORDINALITY AS o(n, place) ON o.n = q.n ORDER BY o.place
 			LOOP
 				replies := replies || sync(a.device, a.epoch, a.session, a.round, a.flags,
-					a.mirror_epoch, a.mirror_cursor, a.command_cursor, a.changes, a.reports, a.age_ms);
+					a.mirror_epoch, a.mirror_cursor, a.command_cursor, a.changes, a.reports,
+					sync_age(a.accepted));
 			END LOOP;
 		EXCEPTION WHEN OTHERS THEN
 			IF step = cardinality(rest) AND step > 1 THEN

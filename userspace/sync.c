@@ -77,12 +77,15 @@ static uint64_t random_below(uint64_t bound)
 /* The earliest wish wins; the timer follows. */
 static void set_due(struct hg_sync *s, uint64_t due_ms, enum why why)
 {
-	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(due_ms / 1000),
-					       .tv_nsec = (long)(due_ms % 1000 * 1000000) } };
+	uint64_t now = hg_uptime_ms(), in = due_ms > now ? due_ms - now : 0;
+	struct itimerspec after = { .it_value = { .tv_sec = (time_t)(in / 1000),
+						  .tv_nsec = (long)(in % 1000 * 1000000) } };
 
+	if (!in)
+		after.it_value.tv_nsec = 1; /* 0 would stop it */
 	s->why = why;
 	s->due_ms = due_ms;
-	timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+	timerfd_settime(s->timer_fd, 0, &after, NULL);
 }
 
 static void answer_waiters(struct hg_sync *s, int ret, const char *text)

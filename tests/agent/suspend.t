@@ -19,8 +19,7 @@ SHIM = r"""
 #include <time.h>
 #include <unistd.h>
 
-static struct itimerspec armed;
-static int armed_fd = -1;
+static int timer = -1;
 
 static time_t slept(void)
 {
@@ -36,23 +35,27 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 	return ret;
 }
 
-int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
+int timerfd_create(int clock, int flags)
 {
-	struct itimerspec t = armed = *new;
+	int fd = (int)syscall(SYS_timerfd_create, clock, flags);
 
-	armed_fd = fd;
-	t.it_value.tv_sec -= slept();
-	if (t.it_value.tv_sec <= 0)
-		t.it_value = (struct timespec){ 0, 1 };
-	return (int)syscall(SYS_timerfd_settime, fd, flags, &t, old);
+	if (clock == CLOCK_BOOTTIME)
+		timer = fd;
+	return fd;
 }
 
 static void *wake(void *ctx)
 {
+	struct itimerspec t;
+
 	while (!slept())
 		usleep(10000);
-	if (armed_fd >= 0)
-		timerfd_settime(armed_fd, TFD_TIMER_ABSTIME, &armed, NULL);
+	if (timer < 0 || timerfd_gettime(timer, &t))
+		return ctx;
+	t.it_value.tv_sec -= slept();
+	if (t.it_value.tv_sec < 0)
+		t.it_value = (struct timespec){ 0, 1 };
+	timerfd_settime(timer, 0, &t, NULL);
 	return ctx;
 }
 

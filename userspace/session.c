@@ -362,7 +362,11 @@ static bool is_rollback(struct hg_session *s, const struct hg_wire_response *r)
 	struct hg_clock *c = s->o.clock;
 	char told[32], known[32];
 
-	if (!c || !r->time_ms || !hg_clock_hear(c, r->time_ms, hg_uptime_ms()))
+	if (!c || !r->time_ms)
+		return false;
+	/* What is known of the time grows by good answers only. */
+	if (r->status == HG_WIRE_OK ? !hg_clock_hear(c, r->time_ms, hg_uptime_ms())
+				    : r->time_ms + HG_CLOCK_TOLERANCE_MS >= c->floor_ms)
 		return false;
 	end(s, HG_SYNC_PROTOCOL, "%s: the mirror's clock says %s, but it is %s or later", s->peer,
 	    date_of(r->time_ms, told), date_of(c->floor_ms, known));
@@ -376,6 +380,8 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 	size_t told;
 	int ret;
 
+	if (is_rollback(s, r))
+		return;
 	s->result.interval_ms = r->interval_ms;
 	if (r->status != HG_WIRE_OK) {
 		const char *name = hg_wire_status_name(r->status);
@@ -384,8 +390,6 @@ static void take_response(struct hg_session *s, const struct hg_wire_response *r
 		    r->detail.len ? ": " : "", (int)r->detail.len, (const char *)r->detail.ptr);
 		return;
 	}
-	if (is_rollback(s, r))
-		return;
 	told = hg_session_answered(&s->message, r);
 	if (r->time_ms)
 		hg_store_clock(s->agent->store, r->time_ms, s->message.request.time_ms,

@@ -80,6 +80,16 @@ f.years = -2
 code, out, err = a.cli("sync", "now")
 ok(code and "the mirror's clock says" in err, "one that is two years behind what is known is refused: " + err.strip())
 equal(a.get("setpoint"), None, "and nothing of its answer is taken")
+script = f.script
+for status, what in ((0, "an answer"), (6, "a refusal")):
+    m = {0: 1, 3: f.epoch, 6: int((time.time() - 2 * 31557600) * 1000), 7: 3600000}
+    if status:
+        m = {0: 1, 1: status, 6: m[6], 7: m[7]}
+    f.script = lambda fake, c, r, m=m: c.sendall(fake.frame(m))
+    err = a.cli("sync", "now")[2]
+    s = a.call("status")["result"]["sync"]
+    equal((s["policy"]["hint_ms"], s["last_result"]), (0, "protocol"), f"nor is its hint, be it {what}: " + err.strip())
+f.script = script
 f.years = 70
 equal(a.cli("sync", "now")[0], 0, "one that is 70 years ahead is taken")
 equal(a.get("setpoint"), 20, "with what it says")

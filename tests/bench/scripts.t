@@ -113,6 +113,9 @@ ok(0.9 < r.get("ratio", 0) < 1.1, "the agent itself takes as many bytes as a sim
 equal(sorted(tables), ["pgbench", "sync"], "it has its tables")
 ok(all(("durable syncs a second", f"{b}, {w}") in rows for b in ("batched", "unbatched") for w in ("rounds of open sessions", "a session each, by PSK")),
    "pgbench is beside the mirror with batches and without", list(rows))
+rows, tables = bench("handshake")
+ratios = [rows.get(("handshake in memory, mirror's side", who), {}).get("ratio", 0) for who in ("first contact", "by ticket", "by pre-shared key")]
+ok(all(r > 0.8 for r in ratios) and "handshake" in tables, "handshake.bench has each kind, which takes as long as what is in it", str(ratios))
 rows, tables = bench("scale")
 equal(rows.get(("CPU of a sync, idle, mirror", "1,000 enrolled"), {}).get("unit"), "us", "scale.bench has a row for each size")
 rows, tables = bench("herd")

@@ -430,8 +430,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 		static const char *const names[] = { "connection", "handshake", "sending",
 						     "answer" };
 
-		end(s, LOAD_TIMEOUT, "%s: after %llu s", names[s->state],
-		    (unsigned long long)(load_now_us() - s->begun_us) / 1000000);
+		end(s, s->state == CONNECT ? LOAD_CONNECT : LOAD_TIMEOUT, "%s: after %llu s",
+		    names[s->state], (unsigned long long)(load_now_us() - s->begun_us) / 1000000);
 		return;
 	}
 	switch (s->state) {

@@ -24,15 +24,6 @@
 #define BEGIN_BURST 2	/* handshakes begun before looking again for who has begun */
 #define TICK_MS 100
 
-/*
- * A device waits for the first byte 20 s at least (section 9 of the protocol). Who joins the queue
- * shall begin within half of that; who has waited three quarters of it, since the mirror became
- * slower or in the kernel's backlog, would give up in its handshake.
- */
-#define WAIT_MS 10000
-#define LATE_MS 15000
-#define READY_LEAST 512 /* so many may wait at any rate, and before one is known */
-
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
 	struct hg_admit *admit;
@@ -99,8 +90,9 @@ static bool is_lost(const struct waiter *w)
 	socklen_t len = sizeof(info);
 
 	return getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
-	       info.tcpi_state != TCP_ESTABLISHED || info.tcpi_last_data_recv > LATE_MS ||
-	       age_ms(&w->accepted) > LATE_MS;
+	       info.tcpi_state != TCP_ESTABLISHED ||
+	       info.tcpi_last_data_recv > w->admit->o.late_ms ||
+	       age_ms(&w->accepted) > (int64_t)w->admit->o.late_ms;
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -130,7 +122,9 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 static bool has_room(const struct hg_admit *a)
 {
 	return atomic_load(a->o.open) < a->o.open_max &&
-	       (a->n_ready < READY_LEAST || hg_pace_wait_ms(a->o.pace, a->n_ready) < WAIT_MS);
+	       (a->n_ready < HG_ADMIT_LEAST ||
+		(a->o.pace->rate > 0 &&
+		 hg_pace_wait_ms(a->o.pace, a->n_ready) < a->o.late_ms / 3 * 2));
 }
 
 /* Returns false when there is nobody, no room, or no descriptor. */

@@ -18,13 +18,20 @@
 #define HG_LOOP_PRIORITIES 3 /* libevent's default is the middle one */
 #define HG_PRIORITY_LAST 2
 
+#define HG_ADMIT_LEAST 512 /* so many may wait at any rate, and before one is known */
+
 struct hg_admit;
 
 struct hg_admit_options {
 	int fd; /* listening, non-blocking; several loops may have the same; not closed */
 	atomic_size_t *open; /* connections of all loops; who closes one takes it off */
 	size_t open_max;
-	uint64_t silence_ms;	    /* until the first byte */
+	uint64_t silence_ms; /* until the first byte */
+	/*
+	 * Who has waited for longer, since we became slower or in the kernel's backlog, would give
+	 * up in its handshake and is closed; who joins shall begin within two thirds of it.
+	 */
+	uint32_t late_ms;
 	const struct hg_pace *pace; /* of this loop */
 	/* Whether another handshake may begin; called often. Once it may again: hg_admit_go(). */
 	bool (*may_begin)(void *ctx);

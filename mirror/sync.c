@@ -43,6 +43,7 @@
 /* Of each loop, under way or waiting, when no handshake begins any more; two are under way. */
 #define BATCHES_AHEAD 4
 #define AHEAD_UNBATCHED 64 /* the same where each request is committed by itself */
+#define LATE_MS 15000	   /* of the 20 s that a device waits: section 10 of the protocol */
 #define SLOW_MS 5000	   /* a handshake that takes so long keeps no others from beginning */
 
 enum session_state {
@@ -684,6 +685,7 @@ static int open_parts(struct hg_sync *sync)
 					    .object_max = conf->sync.object_max };
 	const size_t ahead = b.batch > 1 ? (size_t)BATCHES_AHEAD * b.batch : AHEAD_UNBATCHED;
 	const struct hg_admit_options a = { .fd = sync->shared->listener,
+					    .late_ms = LATE_MS,
 					    .pace = &sync->pace,
 					    .may_begin = may_begin,
 					    .open = &sync->shared->open,

@@ -11,6 +11,8 @@ test-srcs-tests/mirror/renew_test := mirror/renew.c mirror/pki.c tests/lib/pki.c
 test-libs-tests/mirror/renew_test := $(ssl-libs) -lpq
 test-srcs-tests/mirror/pace_test := mirror/pace.c mirror/net.c
 test-libs-tests/mirror/pace_test := $(ssl-libs)
+test-srcs-tests/mirror/admit_test := mirror/admit.c mirror/pace.c mirror/net.c
+test-libs-tests/mirror/admit_test := $(ssl-libs) -levent_core
 test-srcs-tests/mirror/stream_test := mirror/stream.c tests/lib/pki.c
 test-libs-tests/mirror/stream_test := $(ssl-libs) -levent_core
 # A device that sends what it is told to as early data.

@@ -33,7 +33,7 @@ const struct hg_conf_key hg_mirror_conf_keys[] = {
 	{ STRING(database, migrations, HG_DATADIR "/mirror/sql", "directory of the migrations") },
 	{ NUMBER(database, connections, UINT, "8", 1, 64, "connections of the pool") },
 	{ NUMBER(database, queue, UINT, "4096", 1, 1000000,
-		 "statements waiting; beyond, devices and applications hear that it is busy") },
+		 "statements waiting; beyond, applications hear that it is busy, devices wait") },
 	{ NUMBER(database, timeout, DURATION, "5s", 100, 5 * MINUTE_MS, "of one statement") },
 
 	{ STRING(sync, listen, "[::]:4646", "address and port for devices") },

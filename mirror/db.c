@@ -11,10 +11,10 @@
 #include "../lib/pg.h"
 
 /* A revocation that was reported must outlive a power cut, as what lib/pg.c answers does. */
-#define SETUP_SQL                                                                                    \
-	"SELECT set_config('search_path', quote_ident($1), false), set_config('synchronous_commit'," \
-	" CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'"                           \
-	" ELSE current_setting('synchronous_commit') END, false)"
+static const char setup_sql[] =
+	"SELECT set_config('search_path', quote_ident($1), false),"
+	" set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+	" WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
 
 PGconn *hg_db_open(const struct hg_mirror_conf *conf)
 {
@@ -26,7 +26,7 @@ PGconn *hg_db_open(const struct hg_mirror_conf *conf)
 		PQfinish(pg);
 		return NULL;
 	}
-	if (hg_db_run(pg, NULL, SETUP_SQL, 1, params)) {
+	if (hg_db_run(pg, NULL, setup_sql, 1, params)) {
 		PQfinish(pg);
 		return NULL;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A table of sets. Where a flight goes and what is kept of it are parts of its random, which a device
- * that has the key chose: who only copies flights can fill no set but with what was there.
+ * A table of sets. Where a flight goes and what is kept of it are parts of its random, which a
+ * device that has the key chose: who only copies flights can fill no set but with what was there.
  */
 #include "once.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Early data of one first flight is taken once by a process (RFC 8446 section 8): which flights there
- * were is remembered by the client's random, which the binder of the key covers.
+ * Early data of one first flight is taken once by a process (RFC 8446 section 8): which flights
+ * there were is remembered by the client's random, which the binder of the key covers.
  */
 #ifndef HG_MIRROR_ONCE_H
 #define HG_MIRROR_ONCE_H

@@ -11,6 +11,7 @@
 
 #define CROWD (HG_ADMIT_LEAST + 100) /* fits into the backlog, too */
 #define LATE_MS 300
+#define SLOW_RATE 52 /* HG_ADMIT_LEAST in 10 s, and a few */
 
 struct world {
 	struct event_base *base;
@@ -174,7 +175,7 @@ static void crowd(void)
 		w.devices[i] = dial(&w);
 	is_int(turn_until(&w, CROWD, false), CROWD, "as many as the rate serves in time are taken");
 	end(&w);
-	begin(&w, HG_ADMIT_LEAST / 10 + 1);
+	begin(&w, SLOW_RATE);
 	for (int i = 0; i < CROWD; i++)
 		w.devices[i] = dial(&w);
 	ok(is_crowd(&w), "and not more");

@@ -59,11 +59,11 @@ void hg_interval_init(struct hg_interval *i, const struct hg_agent_conf *conf,
 	i->idle = m->idle ? clamp(i, m->idle) : 0;
 }
 
-/* Evenly between ms less and ms plus `jitter` percent, as far as the bounds allow. */
-static uint64_t with_jitter(const struct hg_interval *i, uint64_t ms)
+/* Evenly between ms less and ms plus `jitter` percent, as far as `least` and the maximum allow. */
+static uint64_t with_jitter(const struct hg_interval *i, uint64_t ms, uint64_t least)
 {
 	uint64_t range = ms * i->jitter / 100;
-	uint64_t from = higher(i->min, ms - range), to = lower(i->max, ms + range);
+	uint64_t from = higher(least, ms - range), to = lower(i->max, ms + range);
 
 	return to > from ? from + i->below(to - from + 1) : from;
 }
@@ -93,7 +93,8 @@ uint64_t hg_interval_good(struct hg_interval *i, uint64_t hint, size_t heard)
 		ms = lower(2 * ms, i->idle);
 	for (unsigned int n = 1; n < i->busy_sessions && ms > least; n++)
 		ms = higher(ms / 2, least);
-	return with_jitter(i, ms);
+	/* At the maximum only less is left; all at the very same time would be worse. */
+	return with_jitter(i, ms, least < i->max ? least : i->min);
 }
 
 /*

@@ -105,6 +105,13 @@ static uint64_t draw_at_min(void)
 	return hg_interval_good(&i, 1, 0);
 }
 
+static uint64_t draw_longer_hint(void)
+{
+	struct hg_interval i = make(NULL, below);
+
+	return hg_interval_good(&i, 60 * MIN, 0);
+}
+
 static uint64_t draw_third_failure(void)
 {
 	struct hg_interval i = make(NULL, below);
@@ -126,6 +133,7 @@ static void distributions(void)
 	spread("jitter", 13 * MIN + 30 * S, 16 * MIN + 30 * S, draw_plain);
 	spread("jitter at interval_max", 24 * 60 * MIN / 10 * 9, 24 * 60 * MIN, draw_at_max);
 	spread("jitter at interval_min", 10 * S, 11 * S, draw_at_min);
+	spread("jitter of a hint that is longer than usual", 60 * MIN, 66 * MIN, draw_longer_hint);
 	spread("third failure", 800, 8 * S, draw_third_failure);
 	spread("a mirror that is busy for a minute", 60 * S, 2 * 60 * S - 1, draw_retry_after);
 }

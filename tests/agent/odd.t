@@ -20,6 +20,11 @@ agent = Agent(m.conf() + """
 change = [1, 1000, "goal", 5]
 
 
+def now():
+    """The time in ms, which an answer must have for its hints to count."""
+    return time.time_ns() // 1_000_000
+
+
 def status():
     return agent.call("status")["result"]
 
@@ -85,18 +90,18 @@ odd("a value that is too large", answer(_8=[[1, 1, "goal", "v" * 20000]]), "malf
 odd("a name that is not UTF-8", raw(body.replace(b"goal", b"g\xffal")), "malformed")
 odd("too many changes", answer(_8=[[i + 1, 1, f"goal{i}", 1] for i in range(257)]), "malformed")
 odd("an epoch of the wrong length", answer(_3=b"short"), "malformed")
-odd("an unknown status", lambda f, c, r: c.sendall(f.frame({0: 1, 1: 99, 2: "odd", 6: 1})), "odd")
+odd("an unknown status", lambda f, c, r: c.sendall(f.frame({0: 1, 1: 99, 2: "odd", 6: now()})), "odd")
 for number, name in ((1, "bad"), (2, "version"), (3, "uid"), (4, "unknown"), (5, "quarantined"), (6, "busy"),
                      (7, "unavailable")):
-    odd(f"status {number}", lambda f, c, r: c.sendall(f.frame({0: 1, 1: number, 2: "because", 6: 1})), "because")
+    odd(f"status {number}", lambda f, c, r: c.sendall(f.frame({0: 1, 1: number, 2: "because", 6: now()})), "because")
 odd("a status with terminal control characters in its detail",
-    lambda f, c, r: c.sendall(f.frame({0: 1, 1: 6, 2: "\x1b[2J\nfoo", 6: 1})), "?[2J?foo")
+    lambda f, c, r: c.sendall(f.frame({0: 1, 1: 6, 2: "\x1b[2J\nfoo", 6: now()})), "?[2J?foo")
 for number, name in ((6, "BUSY"), (7, "UNAVAILABLE")):
     came = []
 
     def later(fake, c, r):
         came.append(time.monotonic())
-        c.sendall(fake.frame({0: 1, 1: number, 6: 1, 7: 600}) if len(came) < 3 else fake.frame(fake.answer(r)))
+        c.sendall(fake.frame({0: 1, 1: number, 6: now(), 7: 600}) if len(came) < 3 else fake.frame(fake.answer(r)))
 
     m.script = later
     agent.call("sync.now")

@@ -31,12 +31,12 @@ static void connect_both(int fd[2])
 	int listener = socket(AF_INET, SOCK_STREAM, 0), room = 4 << 20;
 
 	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	bind(listener, (struct sockaddr *)&a, sizeof(a));
-	listen(listener, 1);
-	getsockname(listener, (struct sockaddr *)&a, &len);
+	ok(bind(listener, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listener, 1) == 0 &&
+		   getsockname(listener, (struct sockaddr *)&a, &len) == 0,
+	   "a listener");
 	fd[1] = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	connect(fd[1], (struct sockaddr *)&a, sizeof(a));
+	is_int(connect(fd[1], (struct sockaddr *)&a, sizeof(a)), 0, "a connection");
 	fd[0] = accept(listener, NULL, NULL);
 	close(listener);
 	fcntl(fd[0], F_SETFL, O_NONBLOCK);

@@ -16,8 +16,6 @@
 #include <openssl/evp.h>
 #include <openssl/provider.h>
 
-#include "tls-kdf.h"
-
 #define NAME "heliograph"
 #define OPERATIONS 24 /* OSSL_OP_* begin at 1; those of OpenSSL 3 end at 22 */
 #define KEPT_MAX 12   /* of one operation */
@@ -68,14 +66,6 @@ static void keep(int operation)
 			kept[operation][n++] = *a;
 }
 
-/* Ours in the place of the default provider's. */
-static void take_kdf(void)
-{
-	for (OSSL_ALGORITHM *a = kept[OSSL_OP_KDF]; a->algorithm_names; a++)
-		if (!strncmp(a->algorithm_names, "TLS13-KDF", strlen("TLS13-KDF")))
-			a->implementation = hg_tls_kdf;
-}
-
 static const OSSL_ALGORITHM *query(void *ctx, int operation, int *no_cache)
 {
 	*no_cache = 0;
@@ -123,8 +113,6 @@ static void make(void)
 	for (int i = 1; i < OPERATIONS; i++)
 		if (i != OSSL_OP_ENCODER && i != OSSL_OP_STORE)
 			keep(i);
-	if (hg_tls_kdf_prepare())
-		take_kdf();
 	lib = OSSL_LIB_CTX_new();
 	if (lib && OSSL_PROVIDER_add_builtin(lib, NAME, begin) && OSSL_PROVIDER_load(lib, NAME))
 		return;

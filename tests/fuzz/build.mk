@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 60
 fuzz-names := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz-programs := $(addprefix $(O)/fuzz/,$(fuzz-names))
 fuzz-lib := $(addprefix $(O)/fuzz/lib/,alarm.o alarm-payload.o cbor.o cborjson.o conf.o \
-	conf-value.o cose.o crl.o nearest.o tls.o tls-kdf.o tls-lib.o wire.o wire-element.o)
+	conf-value.o cose.o crl.o nearest.o tls.o tls-lib.o wire.o wire-element.o)
 fuzz-lib += $(addprefix $(O)/fuzz/userspace/,dns.o names.o profile.o profile-read.o \
 	profile-write.o profile-text.o profile-compile.o profile-sign.o mud-read.o mud-ace.o \
 	mud-remote.o mud-grant.o mud-entry.o mud-import.o mud-export.o)

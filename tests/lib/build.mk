@@ -16,4 +16,3 @@ test-libs-tests/lib/print_test := -lpq
 test-srcs-tests/lib/print_test := lib/pg_print.c
 test-srcs-tests/lib/crl_test := tests/lib/pki.c
 test-libs-tests/lib/crl_test := $(ssl-libs)
-test-libs-tests/lib/tls_kdf_test := $(ssl-libs) -lpthread

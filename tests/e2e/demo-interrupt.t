@@ -12,12 +12,15 @@ ended() {
 	rm -f "$tmp/demo.log"
 	start demo env --default-signal=INT NO_COLOR=1 "$HG_TOP/scripts/demo"
 	demo_pid=$(pid demo)
+	check "$1: there is something to clean up" wait_for 30 demo_made_something
 	wait_for 100 grep -q "$2" "$tmp/demo.log" || fail "$1: the demo gets there"
-	check "$1: there is something to clean up" wait_for 10 demo_made_something
 	$3
 	check "$1: it ends soon" wait_for 30 gone "$demo_pid"
 	wait "$demo_pid"
-	is "$1: exit status" "$?" "$4"
+	demo_status=$?
+	# What else ended it is its last line.
+	[ "$demo_status" = "$4" ] || demo_status="$demo_status: $(tail -n 1 "$tmp/demo.log")"
+	is "$1: exit status" "$demo_status" "$4"
 	is "$1: nothing is left behind" "$(leftovers "${demo_suffix:-none}")" ""
 	stop demo
 }

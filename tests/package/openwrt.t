@@ -167,6 +167,7 @@ host = mirror.example.net
 port = 4646
 name = other name
 ca = {tmp}/uci
+early = no
 interval = 5m
 [commands]
 time_limit = 90s

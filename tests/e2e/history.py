@@ -72,11 +72,13 @@ def sure(w):
 
 def check_newest(h, mirror, device):
     """The last acknowledged value of either side, or one of unknown fate after it. Which of the two sides' is
-    newer only their clocks could say. A lost store may take with it what the mirror has not heard yet."""
+    newer only their clocks could say. A lost store may take with it what the mirror has not heard yet; what the
+    mirror has heard of the device is its own then, and may be newer by a clock than what the device writes next."""
     allowed, known = collections.defaultdict(dict), collections.defaultdict(list)
     for w in h["writes"]:
         if w.get("reset"):
             for name, sides in allowed.items():
+                sides["mirror"] = sides.get("mirror", [ABSENT]) + known[name]
                 sides["device"] = known[name] + [ABSENT]
         elif w.get("both") and w["ack"] is not False:
             before = allowed[w["name"]].setdefault(w["side"], [ABSENT])

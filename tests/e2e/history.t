@@ -31,7 +31,12 @@ TRUE = {
         {"side": "device", "name": "d1", "value": 7, "ack": True},
         {"side": "device", "name": "d2", "value": 8, "ack": True},
         {"side": "device", "name": "d3", "value": 9, "ack": True},
+        {"side": "device", "name": "n3", "value": 47, "ack": True, "both": True},
+        {"side": "device", "name": "n4", "value": 49, "ack": True, "both": True},
         {"reset": True},
+        {"side": "device", "name": "n3", "value": 48, "ack": True, "both": True},
+        {"side": "mirror", "name": "n4", "value": 50, "ack": True, "both": True},
+        {"side": "device", "name": "n4", "value": 51, "ack": True, "both": True},
         {"side": "device", "name": "d1", "value": 10, "ack": True},
         {"side": "device", "name": "d3", "value": 11, "ack": None},
         {"side": "mirror", "name": "m4", "value": 29, "ack": True},
@@ -64,7 +69,7 @@ TRUE = {
         {"id": 13, "ack": True, "seq": 10, "forgotten": True},
     ],
     "mirror": {
-        "properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33, "n1": 43, "n2": 46, "c1": 11, "c2": 5},
+        "properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33, "n1": 43, "n2": 46, "n3": 48, "n4": 51, "c1": 11, "c2": 5},
         "commands": [
             {"seq": 1, "id": 1, "state": "done"},
             {"seq": 2, "id": 2, "state": "unknown"},
@@ -77,7 +82,7 @@ TRUE = {
             {"seq": 9, "id": 11, "state": "unknown"},
         ],
     },
-    "device": {"properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33, "n1": 43, "n2": 46, "c1": 11, "c2": 5}},
+    "device": {"properties": {"m1": 2, "m2": 4, "d1": 10, "s1": 22, "m4": 29, "d4": 33, "n1": 43, "n2": 46, "n3": 48, "n4": 51, "c1": 11, "c2": 5}},
     "runs": [1, 3, 8, 8, 13],
     "alarms": {"sent": [1, 2], "stored": [1, 2, 3]},
 }
@@ -130,6 +135,8 @@ both(h, "d3", 11)
 both(h, "m4", 30)
 both(h, "n1", 42)
 both(h, "n2", 45)
+both(h, "n3", 47)
+both(h, "n4", 50)
 both(h, "c1", 14)
 both(h, "c2", 3)
 h["mirror"]["commands"][1]["state"] = "failed"
@@ -190,6 +197,7 @@ falsified("a command that nobody asked for", "nobody asked for it", lambda h: qu
 falsified("a command run twice that the mirror forgot", "command 13: ran 2 times", lambda h: ran(h, 13))
 falsified("a change lost after the mirror was put back", "m4: acknowledged, but the",
           lambda h: h["writes"].append({"side": "mirror", "name": "m4", "value": 31, "ack": True}) or gone(h, "m4"))
+falsified("a value from before both what was lost and the mirror's next", "an older value", lambda h: both(h, "n4", 49))
 falsified("a device's change lost with the mirror's", "d4: the", lambda h: both(h, "d4", 32))
 falsified("of both sides' writes an older one of the mirror", "an older value", lambda h: both(h, "n1", 41))
 falsified("an older one of the device", "an older value", lambda h: both(h, "n1", 40))

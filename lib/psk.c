@@ -348,8 +348,8 @@ static int find_session(SSL *ssl, const unsigned char *identity, size_t len, SSL
 	early = claim->old ? 0 : keys->early; /* who has an old key is to be given another */
 	*session = session_of(ssl, key, early);
 	OPENSSL_cleanse(key, sizeof(key));
-	if (*session && SSL_SESSION_set_ex_data(*session, claim_index, claim) &&
-	    SSL_set_max_early_data(ssl, early)) {
+	if (*session && SSL_set_max_early_data(ssl, early) &&
+	    SSL_SESSION_set_ex_data(*session, claim_index, claim)) {
 		SSL_set_num_tickets(ssl, 0);
 		return 1;
 	}

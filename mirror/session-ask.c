@@ -54,7 +54,7 @@ static void session_recorded(struct session *s, const struct hg_answer *a)
 	hg_pace_answered(&s->sync->pace, hg_pace_now_ms());
 	s->told = false;
 	s->rounds++;
-	if (status == HG_WIRE_OK)
+	if (status == HG_WIRE_OK && !s->sync->stopping)
 		hg_session_go_on(s);
 	else
 		hg_session_end(s);

@@ -193,7 +193,17 @@ void hg_session_go_on(struct session *s)
 	}
 }
 
-/* At its loop: the session becomes the device's only one. */
+static bool came_before(const struct session *a, const struct session *b)
+{
+	return a->accepted.tv_sec != b->accepted.tv_sec
+		       ? a->accepted.tv_sec < b->accepted.tv_sec
+		       : a->accepted.tv_nsec < b->accepted.tv_nsec;
+}
+
+/*
+ * At its loop: the session becomes the device's only one, or ends because there is a newer one: its
+ * last flight was late, and with early data a device may be done without knowing.
+ */
 static void session_settle(struct session *s)
 {
 	struct hg_slot *slot = s->sync->stopping
@@ -201,7 +211,7 @@ static void session_settle(struct session *s)
 				       : hg_slot_get(&s->sync->slots, s->sync, s->identity.uid);
 	struct session *older;
 
-	if (!slot) {
+	if (!slot || (slot->current && came_before(s, slot->current))) {
 		hg_session_end(s);
 		return;
 	}
@@ -277,7 +287,8 @@ static void on_early(void *ctx, const PGresult *res)
 static bool session_early(struct session *s)
 {
 	if (s->stream.came_early.len && !s->early_asked && !hg_batch_full(s->sync->batcher)) {
-		s->early = hg_early_ask(s->sync->pg, &s->stream, &s->sync->room, on_early, s);
+		s->early = hg_early_ask(s->sync->base, s->sync->pg, &s->stream, &s->sync->room,
+					on_early, s);
 		s->early_asked = s->early;
 	}
 	return s->early;

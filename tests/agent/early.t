@@ -16,6 +16,7 @@ class Relay:
 
     def __init__(self, to):
         self.to, self.held, self.cut = to, None, False
+        self.ended = 0  # connections that the mirror has closed
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.last = None  # of the newest connection: [from the device?, bytes] of each turn
@@ -53,6 +54,7 @@ class Relay:
                     self.pause(turns)
                 if not (self.cut and ours and len(turns) > 1):
                     b.sendall(data)
+            self.ended += not ours
             b.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -236,6 +238,24 @@ ok("1 commands, 2 reports" in text or "1 commands, 1 reports" in text, "copies d
 for s, said in copies:
     s.close()
 equal(w.pg.sql("SELECT state FROM heliograph.command"), "done", "of which the command ends well")
+
+# The device's last flight comes when its next session is open already.
+os.remove(w.dir + "/go")
+took, let = relay.hold(3)
+text = sync()
+ok(text.endswith("early"), "the device is done with a session before the mirror is", text)
+took.get(timeout=20)
+relay.held = None
+w.http("POST", f"/things/{uid}/actions/blink", {"times": 2}, token)
+in_background = background()
+wait_for(lambda: w.pg.sql("SELECT max(seq) FROM heliograph.command WHERE state = 'leased'"), "the next command with the device", 20)
+ended = relay.ended
+let.put(1)
+wait_for(lambda: relay.ended > ended, "the end of the older session", 20)
+open(w.dir + "/go", "w").close()
+text = in_background.get(timeout=30)
+ok("1 commands, 2 reports" in text or "1 commands, 1 reports" in text, "what comes late ends itself, not the newer session", text)
+equal(w.pg.sql("SELECT state FROM heliograph.device"), "active", "and is no clone")
 
 # The device's last flight does not come: the session is not recorded, its number passed over.
 base = stored()

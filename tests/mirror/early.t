@@ -4,7 +4,7 @@
 What comes as early data and is not the idle request that may: nothing of it counts before the handshake is done, then
 it counts as any request does. Copies of what may are in tests/agent/early.t.
 """
-import os, subprocess, sys
+import os, subprocess, sys, threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pgworld import BUILD, done, equal, ok, wait_for
 from syncclient import BAD_MESSAGE, OK, UNKNOWN_DEVICE, WRONG_UID, Device, Response, decode
@@ -12,7 +12,7 @@ from world import World
 
 KEY = 2
 w = World("sync.psk_key = @/ca/psk.key\nsync.psk_life = 1h\nsync.early = yes\nsync.idle_timeout = 1s\n"
-          "sync.message_timeout = 1s").serve()
+          "sync.message_timeout = 1s\ndatabase.timeout = 5m\nsync.handshake_timeout = 1m").serve()
 w.device("dev-1")
 d = Device(w, "dev-1")
 token = w.token("all", "--right", "write", "--right", "invoke", "--device", "dev-1")
@@ -105,6 +105,23 @@ ok(True, "and both count")
 other = ("00" + "11" * 54, psk[1])
 how, r = early(request(), key=other)
 ok(how == "rejected" and "reading" in r, "with a key that nobody made early data is not read, and the request waited for", (how, r))
+
+def question_waits():
+    """The request of the session is at the database, so its handshake is done."""
+    return w.pg.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query !~ 'sync_early'") != "0"
+
+
+lock = w.pg.session()
+lock.run("BEGIN; LOCK TABLE heliograph.device_sync IN ACCESS EXCLUSIVE MODE")
+answers = []
+slow = threading.Thread(target=lambda: answers.append(early(request(), key=psk_2)))
+slow.start()
+wait_for(question_waits, "the request after the handshake", 60)
+ok(True, "a database that does not answer does not hold the handshake up")
+lock.run("COMMIT")
+slow.join()
+equal((answers[0][0], answers[0][1].status), ("accepted", OK), "and the answer comes when it does")
+settled("of a request that counts once")
 
 w.run("device", "revoke", "dev-1")
 how, r = early(request())

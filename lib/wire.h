@@ -65,7 +65,7 @@ enum hg_wire_status {
 	HG_WIRE_QUARANTINED = 5,    /* two live session counters were seen (clone) */
 	HG_WIRE_BUSY = 6,	    /* admission control; try after interval_ms */
 	HG_WIRE_UNAVAILABLE = 7,    /* database away; nothing of this request was kept */
-	HG_WIRE_REFUSED = 8,	    /* a change the model does not allow; see detail */
+	HG_WIRE_REFUSED = 8,	    /* for what the others do not name; see detail */
 };
 
 const char *hg_wire_status_name(unsigned int status);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Identities of devices. Called by sync.c once per session and once per answer. Keeps nothing: what
+ * Identities of devices. Called by session.c and session-ask.c, once per session and once per answer. Keeps nothing: what
  * a key stands for is in its identity.
  */
 #include "identity.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Slots, found by UID. Used by sync.c, within one loop. */
+/* Slots, found by UID. Used by session.c and session-ask.c, within one loop. */
 #include "slot.h"
 
 #include <stdlib.h>

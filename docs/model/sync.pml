@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The synchronisation protocol as it is implemented: userspace/session*.c, store*.c and command.c on
- * one side, mirror/sync.c and mirror/sql (sync(), admin_*) on the other. docs/sync-protocol.md says
+ * one side, mirror/session*.c and mirror/sql (sync(), admin_*) on the other. docs/sync-protocol.md says
  * what is left out; docs/model/run checks it in the configurations that it lists.
  *
  * A step is one durable transaction, or one message that moves. Between any two of them anything else

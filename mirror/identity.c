@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Identities of devices. Called by session.c and session-ask.c, once per session and once per answer. Keeps nothing: what
- * a key stands for is in its identity.
+ * Identities of devices. Called by session.c and session-ask.c, once per session and once per
+ * answer. Keeps nothing: what a key stands for is in its identity.
  */
 #include "identity.h"
 

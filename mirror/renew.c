@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Certificates signed over a session. Called by session-ask.c. What always holds: a certificate is for the
- * UID of the session and no other; the session began with the old certificate, for a stolen key or
- * ticket must not become a new one; and none leaves that is not in the database, so that all can be
- * revoked.
+ * Certificates signed over a session. Called by session-ask.c. What always holds: a certificate is
+ * for the UID of the session and no other; the session began with the old certificate, for a stolen
+ * key or ticket must not become a new one; and none leaves that is not in the database, so that all
+ * can be revoked.
  */
 #include "renew.h"
 

@@ -195,9 +195,8 @@ void hg_session_go_on(struct session *s)
 
 static bool came_before(const struct session *a, const struct session *b)
 {
-	return a->accepted.tv_sec != b->accepted.tv_sec
-		       ? a->accepted.tv_sec < b->accepted.tv_sec
-		       : a->accepted.tv_nsec < b->accepted.tv_nsec;
+	return a->accepted.tv_sec != b->accepted.tv_sec ? a->accepted.tv_sec < b->accepted.tv_sec
+							: a->accepted.tv_nsec < b->accepted.tv_nsec;
 }
 
 /*

@@ -298,6 +298,9 @@ static void conn_take(struct conn *c, PGresult *res)
 			c->stale = true;
 		if (q->preparing)
 			c->prepared[q->statement] = false;
+		/* A row may be here already: then it is the commit that failed, behind it. */
+		PQclear(q->result);
+		q->result = NULL;
 	}
 	if (q->result || (q->preparing && PQresultStatus(res) == PGRES_COMMAND_OK))
 		PQclear(res);

@@ -91,24 +91,32 @@ static int begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const 
 	return 1;
 }
 
+struct active {
+	bool usual, foreign;
+};
+
 /* The other two of OpenSSL's own have nothing that TLS 1.3 would take. */
-static int is_foreign(OSSL_PROVIDER *provider, void *found)
+static int see(OSSL_PROVIDER *provider, void *arg)
 {
 	const char *name = OSSL_PROVIDER_get0_name(provider);
+	struct active *a = arg;
 
-	if (strcmp(name, "default") && strcmp(name, "base") && strcmp(name, "legacy"))
-		*(bool *)found = true;
+	if (!strcmp(name, "default"))
+		a->usual = true;
+	else if (strcmp(name, "base") && strcmp(name, "legacy"))
+		a->foreign = true;
 	return 1;
 }
 
 static void make(void)
 {
-	bool foreign = false;
+	struct active active = { 0 };
 
-	base = OSSL_PROVIDER_load(NULL, "default");
-	OSSL_PROVIDER_do_all(NULL, is_foreign, &foreign);
-	if (!base || foreign || !OSSL_PROVIDER_get0_provider_ctx(base) ||
-	    EVP_default_properties_is_fips_enabled(NULL))
+	OSSL_PROVIDER_do_all(NULL, see, &active);
+	if (!active.usual || active.foreign || EVP_default_properties_is_fips_enabled(NULL))
+		return;
+	base = OSSL_PROVIDER_load(NULL, "default"); /* it is there: nothing becomes active */
+	if (!base || !OSSL_PROVIDER_get0_provider_ctx(base))
 		return;
 	for (int i = 1; i < OPERATIONS; i++)
 		if (i != OSSL_OP_ENCODER && i != OSSL_OP_STORE)

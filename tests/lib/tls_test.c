@@ -23,6 +23,7 @@
 #include "../tap.h"
 #include "pki.h"
 
+#define WITHOUT_DEFAULT "without-default" /* an argument: run_without_default() */
 #define UID_URI "URI:" HG_UID_URN "cam-0001"
 
 static char dir[] = "/tmp/hg-tls.XXXXXX";
@@ -248,6 +249,27 @@ static int foreign_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
 	return 1;
 }
 
+/* Where the machine loads no default provider, as one with FIPS: exit status 0 if all is well. */
+static int without_default(void)
+{
+	return !OSSL_PROVIDER_load(NULL, "base") || hg_tls_lib() ||
+	       OSSL_PROVIDER_available(NULL, "default");
+}
+
+/* In a process that has not used OpenSSL yet. */
+static int run_without_default(void)
+{
+	int status = 1;
+	pid_t child = fork();
+
+	if (!child) {
+		execl("/proc/self/exe", "tls_test", WITHOUT_DEFAULT, NULL);
+		_exit(127);
+	}
+	waitpid(child, &status, 0);
+	return status;
+}
+
 /* Before anything else asks for it: it is made once. */
 static void test_lib(void)
 {
@@ -260,6 +282,7 @@ static void test_lib(void)
 		      !OSSL_PROVIDER_load(NULL, "foreign") || hg_tls_lib());
 	waitpid(child, &status, 0);
 	is_int(status, 0, "beside a foreign provider OpenSSL's own context is taken");
+	is_int(run_without_default(), 0, "and what is not loaded stays so");
 	ok(hg_tls_lib(), "else there is one for handshakes");
 	md = EVP_MD_fetch(hg_tls_lib(), "SHA256", NULL);
 	ok(md, "that knows what they need");
@@ -566,10 +589,12 @@ static void test_uid(void)
 	   "hg_uid_valid()");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	X509_CRL *none, *device;
 
+	if (argc > 1 && !strcmp(argv[1], WITHOUT_DEFAULT))
+		return without_default();
 	if (!mkdtemp(dir))
 		return 1;
 	ca = pki_make(NULL, &(struct pki_request){ .cn = "Test CA" });

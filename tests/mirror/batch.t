@@ -30,7 +30,7 @@ def batch(requests):
              "changes", "reports", "accepted"]
     kinds = ["text", "bytea", "bigint", "integer", "integer", "bytea", "bigint", "bigint", "jsonb", "jsonb", "bigint"]
     columns = [array(k, [str(r[n]) if isinstance(r[n], int) else f"'{r[n]}'" for r in requests]) for n, k in zip(names, kinds)]
-    out = sql("SELECT b.n, (b.reply).status, (b.reply).flags, (b.reply).device_cursor, jsonb_array_length((b.reply).changes), "
+    out = sql("SET statement_timeout = '20s'; SELECT b.n, (b.reply).status, (b.reply).flags, (b.reply).device_cursor, jsonb_array_length((b.reply).changes), "
               f"jsonb_array_length((b.reply).commands) FROM sync_batch({', '.join(columns)}) b ORDER BY n")
     rows = [line.split("|") for line in out.splitlines()]
     equal([int(r[0]) for r in rows], list(range(1, len(requests) + 1)), f"{len(requests)} requests, a row for each")
@@ -96,6 +96,13 @@ got = batch([request("b6", 4, mirror_epoch=known["b6"], mirror_cursor=1), reques
 equal((got, sql("SELECT state FROM command WHERE device_id = 'b7'")),
       ({"b6": (0, 0, 1, 0, 0), "b7": (0, 0, 1, 0, 0), "b0": (0, 2, 0, 0, 0)}, "received"),
       "cursors that moved are seen, and one that no mirror gave")
+
+# One that waits for a lock of somebody else
+other = w.pg.session()
+other.run(HEAD + "BEGIN; UPDATE device SET reason = 'held' WHERE device_id = 'b0'")
+got = batch([request("b0", 1, mirror_epoch=known["b0"]), request("b10", 4, mirror_epoch=known["b10"])])
+equal(got, {"b0": (-2, 0, 0, 0, 0), "b10": (0, 0, 1, 0, 0)}, "a clone that cannot be put into quarantine yet: the other one is level")
+other.run("ROLLBACK")
 
 # The same one by one
 over = {"b0": {"mirror_epoch": epochs()["b0"], "mirror_cursor": 9}, "b6": {"mirror_cursor": 0}, "b7": {"command_cursor": 1},

@@ -8,4 +8,6 @@ from pgworld import BUILD, Postgres
 import subprocess
 
 pg = Postgres(settings=["synchronous_commit=off"])
+pg.sql('CREATE SCHEMA IF NOT EXISTS "Quiet-1"; CREATE TABLE "Quiet-1".late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); '
+       'INSERT INTO "Quiet-1".late VALUES (1)')
 sys.exit(subprocess.run([BUILD + "/tests/mirror/pg_check", pg.conninfo]).returncode)

@@ -72,6 +72,9 @@ static void check_plain(void)
 	is_str(a.state, "42601", "and says so the second time");
 	ask(&a, "SELECT coalesce($1::text, 'null')", 1, (const char *[]){ NULL });
 	is_str(a.value, "null", "a null parameter is null");
+	ask(&a, "INSERT INTO late VALUES (1) RETURNING n", 0, NULL);
+	is_str(a.state, "23505", "a commit that fails behind its row is an error");
+	ok(a.calls == 1 && !a.good, "told once");
 }
 
 static void check_pipeline(void)

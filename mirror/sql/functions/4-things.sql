@@ -190,7 +190,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM command_end(p_device, seq, 'expired', 'not delivered in time') FROM command
-	WHERE device_id = p_device AND state = 'queued' AND deliver_by < now();
+	WHERE device_id = p_device AND ended_at IS NULL AND state = 'queued' AND deliver_by < now();
 	RETURN NOT FOUND;
 END $$;
 

@@ -90,7 +90,9 @@ RETURNS TABLE (reply sync_reply, n integer)
 LANGUAGE plpgsql
 -- Plans are kept for as long as a connection; one that was made while the tables were empty must not read all of
 -- them when they are full, nor is it worth to plan for how many devices there are in this batch.
+-- One that waits for a lock is left out rather than let all wait until the statement is over.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET lock_timeout = '200ms'
 AS $$
 DECLARE
 	held tid[] := array_fill(NULL::tid, ARRAY[cardinality(p_device)]); -- where the locked rows are

@@ -22,5 +22,5 @@ BEGIN
 		SELECT FROM property p WHERE p.device_id = p_device AND p.owner = 'mirror' AND p.seq > p_mirror_cursor))
 	  AND (p_command_cursor = s.command_seq OR NOT EXISTS (
 		SELECT FROM command c WHERE c.device_id = p_device AND c.seq > p_command_cursor
-		  AND c.state IN ('queued', 'leased')));
+		  AND c.ended_at IS NULL AND c.state IN ('queued', 'leased')));
 END $$;

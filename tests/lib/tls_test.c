@@ -252,8 +252,11 @@ static int foreign_begin(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
 /* Where the machine loads no default provider, as one with FIPS: exit status 0 if all is well. */
 static int without_default(void)
 {
-	return !OSSL_PROVIDER_load(NULL, "base") || hg_tls_lib() ||
-	       OSSL_PROVIDER_available(NULL, "default");
+	OSSL_PROVIDER *own = OSSL_PROVIDER_load(NULL, "base");
+	bool wrong = !own || hg_tls_lib() || OSSL_PROVIDER_available(NULL, "default");
+
+	OSSL_PROVIDER_unload(own);
+	return wrong;
 }
 
 /* In a process that has not used OpenSSL yet. */

@@ -27,10 +27,19 @@
 
 #define DRAIN_S 10 /* what is under way at SIGTERM gets this long; statements end sooner */
 #define DRAIN_POLL_MS 20
-#define PRUNE_S 600
 #define FILES_BESIDE 64 /* listeners, log, libraries, and some loops if [sync] threads is 0 */
 #define FILES_PER_LOOP 4
 #define LOOPS_MAX 64
+#define CHORES 2
+#define KEEP 3
+
+/* What the database does now and then: a part of it, again until it answers that it was nothing. */
+struct chore {
+	const char *sql;
+	int n_params, every_s;
+	struct event *event;
+	struct server *server;
+};
 
 struct server {
 	const struct hg_mirror_conf *conf;
@@ -44,8 +53,10 @@ struct server {
 	struct hg_loop *loops[LOOPS_MAX];
 	struct hg_sync_shared shared;
 	struct hg_http *http;
-	struct event *sigterm, *sigint, *sighup, *drain, *prune;
+	struct event *sigterm, *sigint, *sighup, *drain;
 	int drain_left;
+	struct chore chores[CHORES];
+	char keep[KEEP][32]; /* intervals: outbox, commands, audit */
 };
 
 static void on_drain(evutil_socket_t fd, short what, void *arg)
@@ -91,45 +102,62 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
 		hg_info("reload: authorities and revocation list were read again");
 }
 
-static void on_prune(evutil_socket_t fd, short what, void *arg);
+static void on_chore(evutil_socket_t fd, short what, void *arg);
 
-static void on_pruned(void *ctx, const PGresult *res, const char *error)
+static void on_chore_done(void *ctx, const PGresult *res, const char *error)
 {
-	struct server *v = ctx;
+	struct chore *c = ctx;
 
 	if (error && res)
-		hg_warn("prune: %s", error);
-	else if (!error && strcmp(PQgetvalue(res, 0, 0), "0") && !v->drain_left)
-		on_prune(-1, 0, v);
+		hg_warn("%s: %s", c->sql, error);
+	else if (!error && strcmp(PQgetvalue(res, 0, 0), "0") && !c->server->drain_left)
+		on_chore(-1, 0, c);
 }
 
-static void on_prune(evutil_socket_t fd, short what, void *arg)
+static void on_chore(evutil_socket_t fd, short what, void *arg)
 {
-	struct server *v = arg;
-	const uint64_t keep_ms[] = { v->conf->keep.outbox, v->conf->keep.commands,
-				     v->conf->keep.audit };
-	char text[3][32];
-	const char *params[3];
+	struct chore *c = arg;
+	const char *keep[KEEP];
 
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(text[i], sizeof(text[i]), "%llu s", (unsigned long long)keep_ms[i] / 1000);
-		params[i] = text[i];
+	for (size_t i = 0; i < KEEP; i++)
+		keep[i] = c->server->keep[i];
+	hg_pg_query(c->server->pg, c->sql, c->n_params, keep, on_chore_done, c);
+}
+
+static int open_chores(struct server *v)
+{
+	const uint64_t keep_ms[KEEP] = { v->conf->keep.outbox, v->conf->keep.commands,
+					 v->conf->keep.audit };
+
+	for (size_t i = 0; i < KEEP; i++)
+		snprintf(v->keep[i], sizeof(v->keep[i]), "%llu s",
+			 (unsigned long long)keep_ms[i] / 1000);
+	v->chores[0] = (struct chore){
+		.sql = "SELECT prune($1, $2, $3)",
+		.n_params = KEEP,
+		.every_s = 600,
+	};
+	v->chores[1] = (struct chore){ .sql = "SELECT commands_expire()", .every_s = 60 };
+	for (size_t i = 0; i < CHORES; i++) {
+		struct chore *c = &v->chores[i];
+		const struct timeval every = { .tv_sec = c->every_s };
+
+		c->server = v;
+		c->event = event_new(v->base, -1, EV_PERSIST, on_chore, c);
+		if (!c->event || event_add(c->event, &every))
+			return -1;
 	}
-	hg_pg_query(v->pg, "SELECT prune($1, $2, $3)", 3, params, on_pruned, v);
+	return 0;
 }
 
 static int open_events(struct server *v)
 {
-	const struct timeval prune = { .tv_sec = PRUNE_S };
-
 	v->sigterm = evsignal_new(v->base, SIGTERM, on_stop, v);
 	v->sigint = evsignal_new(v->base, SIGINT, on_stop, v);
 	v->sighup = evsignal_new(v->base, SIGHUP, on_reload, v);
 	v->drain = event_new(v->base, -1, EV_PERSIST, on_drain, v);
-	v->prune = event_new(v->base, -1, EV_PERSIST, on_prune, v);
-	if (!v->sigterm || !v->sigint || !v->sighup || !v->drain || !v->prune ||
-	    event_add(v->sigterm, NULL) || event_add(v->sigint, NULL) ||
-	    event_add(v->sighup, NULL) || event_add(v->prune, &prune)) {
+	if (!v->sigterm || !v->sigint || !v->sighup || !v->drain || event_add(v->sigterm, NULL) ||
+	    event_add(v->sigint, NULL) || event_add(v->sighup, NULL) || open_chores(v)) {
 		hg_error("serve: cannot set up the event loop");
 		return HG_EXIT_FAILED;
 	}
@@ -333,7 +361,8 @@ static int open_all(struct server *v)
 
 static void close_all(struct server *v)
 {
-	struct event *events[] = { v->sigterm, v->sigint, v->sighup, v->drain, v->prune };
+	struct event *events[] = { v->sigterm, v->sigint,	   v->sighup,
+				   v->drain,   v->chores[0].event, v->chores[1].event };
 	struct hg_http *http = v->http;
 
 	for (unsigned int i = 1; i < v->shared.n_loops; i++)
@@ -367,7 +396,8 @@ int hg_cmd_serve(void *ctx, int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	rc = open_all(&v);
 	if (!rc) {
-		on_prune(-1, 0, &v);
+		for (size_t i = 0; i < CHORES; i++)
+			on_chore(-1, 0, &v.chores[i]);
 		hg_info("serve: devices at %s, applications at %s", v.conf->sync.listen,
 			v.conf->http.listen);
 		event_base_dispatch(v.base);

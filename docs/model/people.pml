@@ -55,7 +55,7 @@ end:
 		printf("mirror: command queued\n")
 	   }
 #ifdef CANCEL
-	:: atomic {
+	:: atomic { /* by an application; commands_expire() does the same with another word */
 		m.cseq > 0 && m.state[m.cseq] == QUEUED ->
 		d_step {
 			m.state[m.cseq] = CANCELLED;

@@ -181,17 +181,22 @@ BEGIN
 		NULL, NULL, NULL)::api_reply;
 END $$;
 
--- Whether a device has as many commands that have not ended as it may: one that stays away must not fill the
--- database. Those that are past their time and were never sent make room.
-CREATE FUNCTION commands_full(p_device text) RETURNS boolean
+-- Ends commands that are past their time and were never sent, of devices that stay away, a bounded part at a time.
+-- Returns how many that were; called by the server now and then, until it is 0. It waits for nobody: a device whose
+-- row is locked has its turn at a later call.
+CREATE FUNCTION commands_expire() RETURNS bigint
 LANGUAGE plpgsql AS $$
+DECLARE
+	devices text[] := ARRAY(SELECT device_id FROM device_sync WHERE device_id IN (
+		SELECT device_id FROM command WHERE ended_at IS NULL AND state = 'queued' AND deliver_by < now()
+		ORDER BY deliver_by LIMIT 100) FOR UPDATE SKIP LOCKED);
+	ended bigint;
 BEGIN
-	IF (SELECT count(*) < 1000 FROM (SELECT FROM command WHERE device_id = p_device AND ended_at IS NULL LIMIT 1000) x) THEN
-		RETURN false;
-	END IF;
-	PERFORM command_end(p_device, seq, 'expired', 'not delivered in time') FROM command
-	WHERE device_id = p_device AND ended_at IS NULL AND state = 'queued' AND deliver_by < now();
-	RETURN NOT FOUND;
+	PERFORM command_end(device_id, seq, 'expired', 'not delivered in time') FROM command
+	WHERE device_id = ANY (devices) AND ended_at IS NULL AND state = 'queued' AND deliver_by < now()
+	ORDER BY deliver_by LIMIT 100;
+	GET DIAGNOSTICS ended = ROW_COUNT;
+	RETURN ended;
 END $$;
 
 -- Puts one command into the queue. The caller has judged right and input, and holds the device's lock.
@@ -199,7 +204,9 @@ CREATE FUNCTION command_add(p_device text, p_action text, p_input jsonb, t token
 			    p_execute_within_ms integer, p_deliver_within interval, OUT seq bigint, OUT overfull boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
-	overfull := commands_full(p_device);
+	-- A device that stays away must not fill the database.
+	overfull := (SELECT count(*) >= 1000 FROM (SELECT FROM command c WHERE c.device_id = p_device
+			AND c.ended_at IS NULL LIMIT 1000) x);
 	IF overfull THEN
 		RETURN;
 	END IF;

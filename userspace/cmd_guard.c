@@ -131,6 +131,7 @@ static int guard_on(void *ctx, int argc, char **argv)
 	struct hg_guard_pick pick = { 0 };
 	struct hg_guard *g = NULL;
 	char err[512] = "";
+	bool ended = false;
 	int ret = hg_guard_options_conf(&o, conf, err, sizeof(err));
 
 	if (!ret)
@@ -146,8 +147,12 @@ static int guard_on(void *ctx, int argc, char **argv)
 	if (!ret) {
 		host = pick.ops;
 		ret = set_profile(g, conf);
+		ended = ret == -ENOENT;
 	}
 	close_guard(g);
+	if (ended)
+		return failed_on_pinned(ret, "on",
+					"another process ended it at once; turn it on again");
 	if (ret)
 		return failed(ret, "on", err);
 	printf("host %s: %s\n", host->name, pick.why);

@@ -31,7 +31,9 @@
 #define FILES_PER_LOOP 4
 #define LOOPS_MAX 64
 #define CHORES 2
-#define KEEP 3
+#define KEEP 3	    /* kinds of rows that have an age at which they go */
+#define PRUNE_S 600 /* ages are of days */
+#define EXPIRE_S 60 /* how much later than its time an application may see that a command ended */
 
 /* What the database does now and then: a part of it, again until it answers that it was nothing. */
 struct chore {
@@ -135,9 +137,9 @@ static int open_chores(struct server *v)
 	v->chores[0] = (struct chore){
 		.sql = "SELECT prune($1, $2, $3)",
 		.n_params = KEEP,
-		.every_s = 600,
+		.every_s = PRUNE_S,
 	};
-	v->chores[1] = (struct chore){ .sql = "SELECT commands_expire()", .every_s = 60 };
+	v->chores[1] = (struct chore){ .sql = "SELECT commands_expire()", .every_s = EXPIRE_S };
 	for (size_t i = 0; i < CHORES; i++) {
 		struct chore *c = &v->chores[i];
 		const struct timeval every = { .tv_sec = c->every_s };

@@ -181,9 +181,9 @@ BEGIN
 		NULL, NULL, NULL)::api_reply;
 END $$;
 
--- Ends commands that are past their time and were never sent, of devices that stay away, a bounded part at a time.
--- Returns how many that were; called by the server now and then, until it is 0. It waits for nobody: a device whose
--- row is locked has its turn at a later call.
+-- Ends commands that are past their time and were never sent, of devices that stay away: a hundred at a
+-- time, for as long as that takes their devices' syncs wait. Returns how many that were; called by the server now and
+-- then, until it is 0. It waits for nobody: a device whose row is locked has its turn at a later call.
 CREATE FUNCTION commands_expire() RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
